@@ -1,0 +1,1 @@
+"""pixlog: an asynchronous streaming image logger for machine-learning training."""

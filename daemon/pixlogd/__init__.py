@@ -1,0 +1,1 @@
+"""pixlogd: the daemon that converts, encodes, stores and indexes what pixlog clients log."""
