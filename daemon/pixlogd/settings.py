@@ -1,0 +1,109 @@
+"""Every setting of the daemon: its default, the values it takes and what it does, in one frozen dataclass.
+
+The order of precedence lives in ``settings_merge``; the texts here are also what ``config/pixlogd.toml`` and
+``docs/configuration.md`` are written from.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from pixlog.bytecount import GIB, MIB
+from pixlogd.encode_defaults import EncodeDefaults, setting
+from pixlogd.setting_kinds import ByteCount, Choice, Duration, Flag, Whole
+
+
+def default_encode_workers() -> int:
+    """Return half of the CPUs that this process may use, from 1 to 8: the other half is the trainer's."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        count = os.cpu_count() or 1
+    return max(1, min(8, count // 2))
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDefaults:
+    """Encoding of the keys that match ``pattern`` (``*``, ``?`` and ``[...]``; ``*`` also matches ``/``)."""
+
+    pattern: str
+    encode: EncodeDefaults
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The daemon's settings, checked and complete; ``Settings()`` holds the defaults."""
+
+    encode_workers: int = setting(
+        default_encode_workers(),
+        Whole(1, 256, auto=default_encode_workers()),
+        'Images encoded at once. "auto": half of the CPUs that the daemon may use, at most 8.',
+    )
+    nice: int = setting(
+        10, Whole(0, 19), "How far the daemon steps back for other processes; 0 competes with the training."
+    )
+    idle_exit_s: float = setting(
+        5.0,
+        Duration(0, 86_400),
+        "Seconds after its last client is gone and everything is written until a daemon that was started for one "
+        "run ends. `pixlogd serve` does not end by itself.",
+    )
+    drain_s: float = setting(
+        10.0,
+        Duration(0, 86_400),
+        "Seconds that a daemon told to stop (SIGTERM) may go on encoding and writing what it has taken.",
+    )
+    fsync: Literal["off", "batch"] = setting(
+        "off",
+        Choice(("off", "batch")),
+        "batch: media and manifest are on the disk itself before an image counts as saved, so that saved images "
+        "survive a power loss. off: they are in the kernel's hands and survive everything but that.",
+    )
+    ack_interval_ms: float = setting(
+        20.0, Duration(0, 1000), "Milliseconds that an acknowledgement may wait for others to ride with it."
+    )
+    ack_batch: int = setting(
+        128, Whole(1, 65_536), "Acknowledgements that are sent at once without waiting any longer."
+    )
+    queue_rows: int = setting(
+        1024,
+        Whole(1, 1_000_000),
+        "Log calls that may wait in the daemon, over all clients; beyond, it reads no more from their sockets.",
+    )
+    queue_bytes: int = setting(
+        256 * MIB,
+        ByteCount(MIB),
+        "Memory for payloads that came through the socket rather than an arena, over all clients; beyond, the daemon "
+        "reads no more.",
+    )
+    max_payload_bytes: int = setting(
+        GIB, ByteCount(MIB), "The largest log call that is taken; a larger one is refused before it is read."
+    )
+    max_arenas: int = setting(64, Whole(1, 1024), "Shared-memory arenas that one client may pass.")
+    max_arena_bytes: int = setting(
+        16 * GIB, ByteCount(MIB), "The size of all arenas of one client together (it is the client's memory)."
+    )
+    loop: Literal["auto", "uvloop", "asyncio"] = setting(
+        "auto", Choice(("auto", "uvloop", "asyncio")), "The event loop. auto: uvloop where it is installed."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = setting(
+        "info", Choice(("debug", "info", "warning", "error")), "What daemon.log in the run directory holds."
+    )
+    store: Literal["files"] = setting("files", Choice(("files",)), "How media are kept: one file an image.")
+    dedup: bool = setting(
+        False, Flag(), "Keep one file for equal pixels of a run, with a row for each time they are logged."
+    )
+    encode: EncodeDefaults = field(default_factory=EncodeDefaults)
+    """The ``[encode]`` table: how images are encoded unless their key or their call says otherwise."""
+    encode_keys: tuple[KeyDefaults, ...] = ()
+    """The ``[[encode.keys]]`` tables in the file's order, each already laid over ``encode``."""
+
+    def for_key(self, key: str) -> EncodeDefaults:
+        """Return how images of ``key`` are encoded: by the first pattern that matches, else by ``encode``."""
+        for rule in self.encode_keys:
+            if fnmatchcase(key, rule.pattern):
+                return rule.encode
+        return self.encode
