@@ -1,0 +1,69 @@
+"""Every test runs in a clean environment, with a runtime directory of its own, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import daemons
+import leaks
+
+_LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
+_LAUNCHER_PREFIXES = ("PIXLOG_", "SLURM_", "OMPI_", "PMI_", "MPI_")
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment() -> Iterator[None]:
+    """No setting and no rank of the machine that runs the suite reaches a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            ours = name.startswith(_LAUNCHER_PREFIXES) and not name.startswith("PIXLOG_TEST_")
+            if ours or name in _LAUNCHER_VARIABLES:
+                patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def _runtime_root() -> Iterator[Path]:
+    # Not below tmp_path: the names of sockets end at 107 bytes and tmp_path may be longer than that alone.
+    root = Path(tempfile.mkdtemp(prefix="pxt", dir="/tmp"))
+    yield root
+    left = [process for number in root.iterdir() for process in daemons.started_in(number)]
+    shutil.rmtree(root, ignore_errors=True)
+    assert not left, f"processes outlived the suite: {', '.join(map(str, left))}"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    """Fail a test that leaves a descriptor, thread or child process in the test process."""
+    before = leaks.take_snapshot()
+    yield
+    leaks.assert_nothing_leaked(before)
+
+
+@pytest.fixture(autouse=True)
+def runtime_dir(
+    _nothing_left_behind: None, _runtime_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """Return the test's own directory of sockets and locks; its daemons are ended after the test and must be gone."""
+    directory = _runtime_root / str(next(_numbers))
+    monkeypatch.setenv("PIXLOG_RUNTIME_DIR", str(directory))
+    yield directory
+    if directory.exists():  # the first thing that a client or a daemon makes
+        daemons.end_daemons_of(directory)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(directory)
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    """Return the path of a run directory that does not exist yet."""
+    return tmp_path / "run"

@@ -1,0 +1,50 @@
+"""The pixlog daemons that a test started, found by the runtime directory that they were started with, and their end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import processes
+from waiting import wait_until
+
+_END_S = 15.0
+
+
+def daemons_of(runtime_dir: Path) -> list[processes.Process]:
+    """Return the daemons whose environment names this runtime directory."""
+    return [process for process in started_in(runtime_dir) if process.is_daemon]
+
+
+def started_in(runtime_dir: Path) -> list[processes.Process]:
+    """Return every process of the test, daemon or worker, that outlived it or still runs."""
+    return processes.started_with("PIXLOG_RUNTIME_DIR", str(runtime_dir))
+
+
+def end_daemons_of(runtime_dir: Path) -> None:
+    """End the daemons of this runtime directory; fail if one needs SIGKILL, or if another process is left."""
+    for daemon in daemons_of(runtime_dir):
+        _send(daemon, signal.SIGCONT)  # a stopped one could not hear the next
+        _send(daemon, signal.SIGTERM)
+
+    def all_gone() -> bool:
+        return not started_in(runtime_dir)
+
+    try:
+        wait_until(all_gone, timeout_s=_END_S)
+    except AssertionError:
+        left = started_in(runtime_dir)
+        for process in left:
+            _send(process, signal.SIGKILL)
+        raise AssertionError(
+            f"still running {_END_S:g} s after the test and SIGTERM to its daemons: "
+            + "; ".join(map(str, left))
+        ) from None
+
+
+def _send(process: processes.Process, signal_number: int) -> None:
+    if process.is_alive():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal_number)
