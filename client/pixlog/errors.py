@@ -5,7 +5,12 @@ PixlogError
 │   ├── VersionMismatch     client and daemon speak different major protocol versions
 │   └── RunDirError         the daemon cannot write the run directory
 ├── InputError              an image, mask, box or option that cannot be logged (also a ValueError)
-│   └── InputTypeError      the same, for a wrong type (also a TypeError)
+│   ├── InputTypeError      the same, for a wrong type (also a TypeError)
+│   ├── InputKeyError       the same, for an entry that is missing from a dict (also a KeyError)
+│   └── InputFileError      an image file that cannot be read or is not an image (also an OSError)
+│       ├── InputFileMissing      no such file (also a FileNotFoundError)
+│       ├── InputFileIsDirectory  a directory where a file is expected (also an IsADirectoryError)
+│       └── InputFileDenied       no permission to read it (also a PermissionError)
 ├── ConfigError             a setting that is unknown or has an unusable value (also a ValueError)
 ├── MissingExtra            a feature whose optional packages are not installed (also an ImportError)
 ├── ProtocolError           bytes on the socket that are not the protocol
@@ -36,6 +41,30 @@ class InputError(PixlogError, ValueError):
 
 class InputTypeError(InputError, TypeError):
     """Something handed over for logging has a wrong type."""
+
+
+class InputKeyError(InputError, KeyError):
+    """A dict handed over for logging lacks an entry, or has one too many."""
+
+    def __str__(self) -> str:
+        # KeyError shows the repr of its argument, quotes and all; this one carries a sentence.
+        return str(self.args[0]) if self.args else ""
+
+
+class InputFileError(InputError, OSError):
+    """A path, file object or bytes that cannot be read, or hold no image."""
+
+
+class InputFileMissing(InputFileError, FileNotFoundError):
+    """A path at which there is nothing."""
+
+
+class InputFileIsDirectory(InputFileError, IsADirectoryError):
+    """A path at which there is a directory."""
+
+
+class InputFileDenied(InputFileError, PermissionError):
+    """A path that this user may not read."""
 
 
 class ConfigError(PixlogError, ValueError):
