@@ -1,0 +1,59 @@
+# Everything a newcomer needs is  make demo  and  make test; both make the same .venv first.
+# Wants a Python of 3.11 or newer with its venv module; PYTHON=... picks one by name.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	if $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
+
+# WHEEL=dist/pixlog-....whl  makes the suite test that wheel, in an environment of its own, instead of the source tree.
+WHEEL ?=
+VENV ?= $(if $(WHEEL),.venv-wheel,.venv)
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet install
+STAMP = $(VENV)/.installed$(if $(WHEEL),-$(notdir $(WHEEL)))
+
+EXTRAS_demo := all,demo
+EXTRAS_test := all,demo,test
+EXTRAS_lint := all,demo,test,lint
+
+.PHONY: help demo test environment lint reference clean print-python
+
+help:
+	@echo 'make demo        train a small model in two processes, log its images, show what was saved'
+	@echo 'make test        run the whole suite (ARGS="-k name" for a part of it)'
+	@echo 'make lint        ruff check, ruff format --check, mypy --strict'
+	@echo 'make reference   write config/pixlogd.toml and docs/configuration.md anew from the settings'
+	@echo 'Each makes its environment in $(VENV) first.'
+
+demo: $(STAMP)-demo
+	$(BIN)/python examples/train_digits.py $(ARGS)
+
+# One stream, and nothing of our own behind it: the closing line is pytest's.
+test: environment
+	@PIXLOG_TEST_WHEEL='$(if $(WHEEL),$(abspath $(WHEEL)))' $(BIN)/python -P -m pytest $(ARGS) 2>&1
+
+environment: $(STAMP)-test
+
+lint: $(STAMP)-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+reference: environment
+	$(BIN)/python -m pixlogd.settings_text
+
+$(VENV)/bin/python:
+	@test -n '$(PYTHON)' || { echo 'pixlog needs Python 3.11 or newer with its venv module; set PYTHON=...' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Pip takes a wheel of a version that is installed already for the same wheel, hence the first of the two lines.
+$(STAMP)-%: pyproject.toml $(WHEEL) | $(VENV)/bin/python
+	@echo 'Installing $(or $(WHEEL),the source tree) with [$(EXTRAS_$*)] into $(VENV) ...'
+	@$(if $(WHEEL),$(PIP) --force-reinstall --no-deps '$(WHEEL)')
+	@$(PIP) $(if $(WHEEL),'$(WHEEL)[$(EXTRAS_$*)]',-e '.[$(EXTRAS_$*)]')
+	@touch $@
+
+print-python:
+	@echo '$(PYTHON)'
+
+clean:
+	rm -rf dist build .venv-wheel .mypy_cache .ruff_cache .pytest_cache .hypothesis
