@@ -109,7 +109,7 @@ class ByteCount:
 
     @property
     def expected(self) -> str:
-        return f"{BYTE_COUNT}, at least {self.low}"
+        return f"{BYTE_COUNT}, at least {format_bytes(self.low)}"
 
     def from_toml(self, value: object) -> int:
         try:

@@ -92,7 +92,6 @@ class Settings:
     log_level: Literal["debug", "info", "warning", "error"] = setting(
         "info", Choice(("debug", "info", "warning", "error")), "What daemon.log in the run directory holds."
     )
-    store: Literal["files"] = setting("files", Choice(("files",)), "How media are kept: one file an image.")
     dedup: bool = setting(
         False, Flag(), "Keep one file for equal pixels of a run, with a row for each time they are logged."
     )

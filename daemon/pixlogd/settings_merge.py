@@ -22,7 +22,7 @@ from pixlogd.setting_kinds import Kind
 from pixlogd.settings import KeyDefaults, Settings
 
 DEFAULT_SOURCE: Final = "default"
-ARGUMENT_SOURCE: Final = "argument"
+ARGUMENT_SOURCE: Final = "the command line"
 
 
 def _scalar_fields() -> dict[str, Field[Any]]:
@@ -38,7 +38,7 @@ _KEY_RULE_NAMES: Final = ("pattern", *(field.name for field in fields(EncodeDefa
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSettings:
-    """Settings and where each came from: dotted name → "default", "argument", a variable or the TOML file."""
+    """Settings and where each came from: dotted name → "default", a variable, the file or the command line."""
 
     settings: Settings
     sources: Mapping[str, str]
@@ -63,7 +63,7 @@ def resolve_settings(
     env = os.environ if environ is None else environ
     given = dict(arguments or {})
     for name in given.keys() - SCALARS.keys():
-        raise ConfigError(f"argument: {_unknown(name, SCALARS)}")
+        raise ConfigError(f"{ARGUMENT_SOURCE}: {_unknown(name, SCALARS)}")
     path = config_path or env.get(environment.PIXLOG_CONFIG) or None
     file = _read_toml(path) if path is not None else _TomlSettings({}, [])
 
@@ -106,6 +106,22 @@ def load_settings(
 ) -> Settings:
     """Return the settings of ``resolve_settings`` without their sources."""
     return resolve_settings(arguments=arguments, environ=environ, config_path=config_path).settings
+
+
+def parse_assignments(texts: Iterable[str]) -> dict[str, object]:
+    """Return the arguments that ``name=value`` texts of a command line mean; ``ConfigError`` for a bad one."""
+    arguments: dict[str, object] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals:
+            raise ConfigError(f"--set: got {text!r}, expected name=value such as nice=5")
+        if name not in SCALARS:
+            raise ConfigError(f"--set: {_unknown(name, SCALARS)}")
+        try:
+            arguments[name] = SCALARS[name].metadata["kind"].from_text(value)
+        except ValueError as exc:
+            raise ConfigError(f"--set {name}: {exc}") from None
+    return arguments
 
 
 def misspelt_variables(environ: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -174,10 +190,10 @@ def _key_defaults(rule: object, index: int, encode: EncodeDefaults, path: str) -
 
 def _unknown(name: str, known: Iterable[str]) -> str:
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    if not near:  # perhaps the right word in the wrong table
-        by_last = {_last(candidate): candidate for candidate in names}
-        near = [by_last[word] for word in difflib.get_close_matches(_last(name), by_last, n=1)]
+    by_last = {_last(candidate): candidate for candidate in names}
+    exact = [by_last[_last(name)]] if _last(name) in by_last else []  # the right word in the wrong table
+    near = exact or difflib.get_close_matches(name, names, n=1)
+    near = near or [by_last[word] for word in difflib.get_close_matches(_last(name), by_last, n=1)]
     hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}"
     return f"unknown setting {name!r}: {hint}"
 

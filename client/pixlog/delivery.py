@@ -1,0 +1,510 @@
+"""Every accepted image ends saved, failed or dropped, and is counted: the client's side of delivery.
+
+Theory of operation
+    A call reserves a region of the arena pool, copies the pixels into it without holding the lock, then commits:
+    under the lock it gets the next sequence number, becomes *pending* and its frame goes to the socket.  The
+    region stays until the daemon acknowledges the row, so that after any crash of the daemon everything pending
+    can be said again; the daemon drops what it knows by (client, seq).
+
+    ``accepted = saved + failed + dropped + pending`` at every moment.
+
+Interruption
+    Ctrl-C may strike between any two bytecodes.  Each critical section therefore marks the state as dirty while
+    it changes it; whoever enters next and finds the mark rebuilds what can be derived (free space, the next
+    number) from what is pending, and has the link say everything again.  A signal handler that logs while its
+    own thread is in a critical section is served from a side queue, because it cannot wait for itself.
+
+    Nothing is said to ``logging`` under the lock: a handler may itself log images.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pixlog.arena import SHARED_SUPPORTED, Arena, ArenaPool, Region, aligned
+from pixlog.link import Dial, Link, Message
+from pixlog.options import ClientOptions
+from pixlog.protocol import Buffer, Frame, Header, Kind, PackedMap, encode_head, encode_head_of
+from pixlog.receipt import Receipt, State
+from pixlog.spill import Spill, Spilled
+
+log = logging.getLogger("pixlog")
+
+Pixels: TypeAlias = npt.NDArray[Any] | Buffer
+"""What a call hands over to be copied: an array of any strides, or bytes."""
+
+_MAX_ARENAS = 32
+_MOST_REASONS = 64
+_LARGEST_INLINE_NBYTES = 1 << 31
+
+
+@dataclass(slots=True)
+class Pending:
+    """One call that is not acknowledged, and what is needed to say it again."""
+
+    head: bytes
+    receipt: Receipt
+    region: Region | None = None
+    payload_nbytes: int = 0
+    spilled: Spilled | None = None
+
+    def buffers(self) -> Sequence[Buffer]:
+        """Return the buffers of its frame: the pixels only where the daemon cannot see them."""
+        if self.region is None or self.region.arena.fd is not None:
+            return (self.head,)
+        return (self.head, self.region.memory[: self.payload_nbytes].data)
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many calls came to which end; ``dropped_reasons`` and ``failed_reasons`` count each reason."""
+
+    accepted: int = 0
+    saved: int = 0
+    failed: int = 0
+    dropped: int = 0
+    nbytes: int = 0
+    spilled: int = 0
+    failed_reasons: dict[str, int] = field(default_factory=dict)
+    dropped_reasons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def settled(self) -> int:
+        """Calls that reached their end."""
+        return self.saved + self.failed + self.dropped
+
+    def settle(self, state: State, reason: str | None) -> None:
+        """Count one call that reached ``state``."""
+        if state == "saved":
+            self.saved += 1
+        elif state == "failed":
+            self.failed += 1
+            _count_reason(self.failed_reasons, reason)
+        else:
+            self.dropped += 1
+            _count_reason(self.dropped_reasons, reason)
+
+
+class Delivery:
+    """The pending calls of one client and the link that carries them."""
+
+    def __init__(self, identity: Header, run_dir: Path, options: ClientOptions, dial: Dial) -> None:
+        self.client: str = identity["client"]
+        self.counts = Counts()
+        self._identity = identity
+        self._options = options
+        self._lock = threading.Lock()
+        self._lock_owner = 0
+        self._dirty = False
+        self._settled = threading.Condition()
+        self._waiter_count = 0
+        self._next_seq = 0
+        self._pending: dict[int, Pending] = {}
+        self._reserved: dict[int, Region] = {}
+        self._deferred: deque[tuple[PackedMap, Header | None, Sequence[Pixels], Receipt]] = deque()
+        self._told: set[tuple[str, str]] = set()
+        self._notices: deque[tuple[str, str, str]] = deque()
+        self._pool = ArenaPool(options.buffer_bytes, shared=SHARED_SUPPORTED, max_arenas=_MAX_ARENAS)
+        self._spill = Spill(run_dir / "spill", self.client, options.spill_bytes, self._hello_frame)
+        self._link = Link(self, dial, self._lock)
+
+    # Beginning and ending
+
+    def open(self) -> None:
+        """Connect, pass the first arena and start the link's thread; raises ConnectError."""
+        self._link.connect(self._options.timeout_s)
+        self._pool.max_arenas = min(_MAX_ARENAS, int(self._link.limits.get("arenas", _MAX_ARENAS)))
+        if self._pool.shared and not self._offer_first_arena():
+            log.info("pixlog: shared memory cannot be passed to this daemon; images travel inline")
+            self._pool.make_private()
+        self._link.start()
+        self._link.wake()
+
+    def _offer_first_arena(self) -> bool:
+        try:
+            arena = self._pool.grow()
+            if arena is None or arena.fd is None:
+                return False
+            answer = self._link.offer(((_arena_head(arena),), arena.fd), self._options.timeout_s)
+        except OSError:
+            return False
+        return answer.kind is Kind.ARENA and bool(answer.header.get("ok"))
+
+    def close(self, timeout_s: float) -> None:
+        """Stop the link; what is pending stays with the daemon, or in the spill, as far as it came."""
+        self._link.stop(timeout_s)
+        self._say_notices()
+        with self._lock:
+            self._spill.close()
+            self._pool.close()
+
+    def abandon(self) -> None:
+        """Let go of everything inherited, in a forked child: close descriptors, say nothing."""
+        self._link.abandon()
+        self._spill.close()
+        self._pool.close()
+
+    # Logging
+
+    def submit(self, header: PackedMap, pixels: Sequence[Pixels], receipt: Receipt) -> None:
+        """Accept one call: copy ``pixels`` and send ``header``, to which ``seq``, ``buffers`` and ``at`` are added.
+
+        Takes about one memory copy; waits only under ``on_full="block"``.  Raises nothing but MemoryError and
+        what a signal handler raises, and then nothing was accepted.
+        """
+        if self._lock_owner == threading.get_ident():
+            self._defer(header, [_private_copy(piece) for piece in pixels], receipt)
+            return
+        buffers, nbytes = _lay_out(pixels)
+        last: Header = {"buffers": buffers}
+        if not nbytes:
+            self._commit(header, last, receipt)
+            return
+        region = self._reserve(nbytes)
+        if region is None:
+            self._submit_when_full(header, last, pixels, nbytes, receipt)
+            return
+        _copy(pixels, buffers, region.memory)
+        self._commit(header, last, receipt, region, nbytes)
+
+    def submit_outcome(self, header: PackedMap, state: State, reason: str, receipt: Receipt) -> None:
+        """Accept a call that is over before it began: only its row is left to be written."""
+        outcome: Header = {"state": state, "reason": reason}
+        if self._lock_owner == threading.get_ident():
+            self._deferred.append((header, outcome, (), receipt))
+            self._link.wake()
+        else:
+            self._commit(header, outcome, receipt)
+
+    def _defer(self, header: PackedMap, pixels: Sequence[Pixels], receipt: Receipt) -> None:
+        self._deferred.append((header, None, pixels, receipt))
+        self._link.wake()
+
+    def _reserve(self, nbytes: int) -> Region | None:
+        with self._lock:
+            self._enter()
+            pool = self._pool
+            thread = threading.get_ident()
+            if (stale := self._reserved.pop(thread, None)) is not None:
+                pool.release(stale)
+            region = pool.reserve(nbytes)
+            if region is None and self._grow(nbytes):
+                region = pool.reserve(nbytes)
+            if region is not None:
+                self._reserved[thread] = region
+            if pool.wants_growth():
+                self._link.wake()
+            self._leave()
+        return region
+
+    def _commit(
+        self,
+        header: PackedMap,
+        last: Header,
+        receipt: Receipt,
+        region: Region | None = None,
+        nbytes: int = 0,
+    ) -> None:
+        with self._lock:
+            self._enter()
+            last["seq"] = self._next_seq
+            inline_nbytes = 0
+            if region is not None:
+                if region.arena.fd is None:
+                    inline_nbytes = nbytes
+                else:
+                    last["at"] = ("arena", region.arena.id, region.offset, nbytes)
+            head = encode_head_of(Kind.LOG, header, last, inline_nbytes)
+            self._admit(Pending(head, receipt, region, nbytes), nbytes)
+            if region is not None:
+                del self._reserved[threading.get_ident()]
+            self._leave()
+
+    def _admit(self, pending: Pending, nbytes: int) -> None:
+        """Locked: the call is accepted from here on, whatever happens."""
+        pending.receipt.seq = self._next_seq
+        self._pending[self._next_seq] = pending
+        self._next_seq += 1
+        self.counts.accepted = self._next_seq
+        self.counts.nbytes += nbytes
+        self._link.send(pending.buffers())
+
+    def _grow(self, nbytes: int = 0) -> bool:
+        """Locked: add an arena that holds ``nbytes`` and pass it on; False when there can be none."""
+        try:
+            arena = self._pool.grow(nbytes)
+        except OSError as exc:
+            self._notices.append(("arena", "", f"no more shared memory for images: {exc.strerror}"))
+            return False
+        if arena is None:
+            return False
+        if arena.fd is not None:
+            self._link.send((_arena_head(arena),), arena.fd)
+        return True
+
+    # When the memory budget is spent
+
+    def _submit_when_full(
+        self, header: PackedMap, last: Header, pixels: Sequence[Pixels], nbytes: int, receipt: Receipt
+    ) -> None:
+        policy, budget = self._options.on_full, self._options.buffer_bytes
+        full = f"images come faster than they are saved, the buffer of {budget} bytes is full: on_full={policy!r}"
+        self._notices.append(("full", "", full))
+        self._link.wake()
+        reason = f"buffer full: {nbytes} bytes did not fit into buffer_bytes={budget}"
+        if policy == "block":
+            region = self._wait_for_room(nbytes)
+            if region is not None:
+                _copy(pixels, last["buffers"], region.memory)
+                self._commit(header, last, receipt, region, nbytes)
+                return
+            reason += f" within {self._options.timeout_s:g} s"
+        elif policy == "spill":
+            refusal = self._submit_to_spill(header, last, pixels, nbytes, receipt)
+            if refusal is None:
+                return
+            reason = refusal
+        self.submit_outcome(header, "dropped", reason, receipt)
+
+    def _wait_for_room(self, nbytes: int) -> Region | None:
+        """Wait for acknowledgements until ``nbytes`` fit; None when they cannot, or not in time."""
+        deadline = time.monotonic() + self._options.timeout_s
+        while self._pending:
+            settled = self.counts.settled
+            region = self._reserve(nbytes)
+            if region is not None:
+                return region
+            if not self._wait_for_another(settled, deadline - time.monotonic()):
+                return None
+        return self._reserve(nbytes)
+
+    def _wait_for_another(self, settled: int, timeout_s: float) -> bool:
+        """Wait until more calls are settled than ``settled``."""
+        return self.wait(lambda: self.counts.settled != settled, timeout_s)
+
+    def _submit_to_spill(
+        self, header: PackedMap, last: Header, pixels: Sequence[Pixels], nbytes: int, receipt: Receipt
+    ) -> str | None:
+        """Write the call to the spill; return why it cannot be, or None when it was."""
+        if nbytes >= _LARGEST_INLINE_NBYTES:
+            return f"buffer full, and {nbytes} bytes are too many for one spilled frame"
+        payload = np.zeros(nbytes, np.uint8)
+        _copy(pixels, last["buffers"], payload)
+        refusal: str | None = None
+        with self._lock:
+            self._enter()
+            last["seq"] = self._next_seq
+            try:
+                spilled = self._spill.write(encode_head_of(Kind.LOG, header, last, nbytes), (payload.data,))
+            except OSError as exc:
+                spilled = None
+                refusal = f"no space: buffer full, spill: {exc.strerror}"
+            else:
+                refusal = f"no space: buffer and spill_bytes={self._options.spill_bytes} full"
+            if spilled is not None:
+                refusal = None
+                last["at"] = ("spill", spilled.file.path.name, spilled.offset, nbytes)
+                head = encode_head_of(Kind.LOG, header, last)
+                self._admit(Pending(head, receipt, spilled=spilled), nbytes)
+                self.counts.spilled += 1
+            self._leave()
+        if refusal is not None:
+            self._notices.append(("spill", "", refusal))
+        return refusal
+
+    # The critical section
+
+    def _enter(self) -> None:
+        """Locked: begin to change the state."""
+        self._lock_owner = threading.get_ident()
+        if self._dirty:
+            self._repair()
+        self._dirty = True
+
+    def _leave(self) -> None:
+        """Locked: the state is consistent again.  A section that was cut short never comes here."""
+        self._dirty = False
+        self._lock_owner = 0
+
+    def _repair(self) -> None:
+        """Locked: derive everything again from what is pending, after a section was cut short."""
+        used = {
+            id(entry.region): entry.region for entry in self._pending.values() if entry.region is not None
+        }
+        self._reserved = {
+            thread: region for thread, region in self._reserved.items() if id(region) not in used
+        }
+        self._pool.rebuild([*used.values(), *self._reserved.values()])
+        self._next_seq = max(self._next_seq, max(self._pending, default=-1) + 1)
+        self.counts.accepted = self._next_seq
+        self._link.break_off()
+
+    # What the link calls, on its thread
+
+    def hello(self) -> Header:
+        """Return the header of HELLO: who this is, and the lowest number that is not acknowledged."""
+        resume = min(self._pending.copy(), default=self._next_seq)
+        return {**self._identity, "resume": resume, "again": self._next_seq > 0}
+
+    def _hello_frame(self) -> bytes:
+        return encode_head(Kind.HELLO, self.hello())
+
+    def on_connected(self, link: Link) -> None:
+        """Say every arena and everything pending again, in order."""
+        with self._lock:
+            self._enter()
+            messages: list[Message] = [
+                ((_arena_head(arena),), arena.fd) for arena in self._pool.arenas if arena.fd is not None
+            ]
+            messages += [(self._pending[seq].buffers(), None) for seq in sorted(self._pending)]
+            link.bring_up(messages)
+            self._leave()
+
+    def on_frame(self, frame: Frame) -> None:
+        """Settle what the daemon acknowledges."""
+        if frame.kind is Kind.ACK:
+            self._settle(frame.header["rows"])
+        elif frame.kind is Kind.ERROR:
+            log.warning("pixlog: the daemon reports: %s", frame.header.get("message"))
+        elif frame.kind is Kind.ARENA and not frame.header.get("ok"):
+            log.warning("pixlog: the daemon refuses shared memory: %s", frame.header.get("reason"))
+
+    def _settle(self, rows: Sequence[Sequence[Any]]) -> None:
+        with self._lock:
+            self._enter()
+            for seq, state, reason, paths, notes in rows:
+                pending = self._pending.pop(seq, None)
+                if pending is None:
+                    continue
+                if pending.region is not None:
+                    self._pool.release(pending.region)
+                if pending.spilled is not None:
+                    self._spill.release(pending.spilled)
+                self.counts.settle(state, reason)
+                pending.receipt.settle(state, reason, paths)
+                if state == "failed":
+                    self._notices.append(("failed", pending.receipt.key, f"failed: {reason}"))
+                for note in notes:
+                    self._notices.append((note.partition(":")[0], pending.receipt.key, note))
+            self._leave()
+        if self._waiter_count:
+            with self._settled:
+                self._settled.notify_all()
+
+    def on_idle(self) -> None:
+        """Take in what signal handlers left, prepare memory ahead of need, and say what is to be said."""
+        while self._deferred:
+            header, outcome, pixels, receipt = self._deferred.popleft()
+            if outcome is not None:
+                self._commit(header, outcome, receipt)
+            else:
+                self.submit(header, pixels, receipt)
+        with self._lock:
+            self._enter()
+            if self._pool.arenas and self._pool.wants_growth():
+                self._grow()
+            fresh = [arena for arena in self._pool.arenas if not arena.populated]
+            self._leave()
+        for arena in fresh:
+            arena.populate()
+        self._say_notices()
+
+    def _say_notices(self) -> None:
+        """Warn once for each kind of notice and key."""
+        while self._notices:
+            kind, key, message = self._notices.popleft()
+            if (kind, key) in self._told:
+                continue
+            self._told.add((kind, key))
+            if key:
+                log.warning("pixlog: %r: %s (said once for this key)", key, message)
+            else:
+                log.warning("pixlog: %s (said once)", message)
+
+    # Waiting
+
+    def wait(self, predicate: Callable[[], bool], timeout_s: float | None) -> bool:
+        """Wait until ``predicate`` holds; return whether it does.  None waits without limit."""
+        with self._settled:
+            self._waiter_count += 1
+            try:
+                return self._settled.wait_for(predicate, timeout_s)
+            finally:
+                self._waiter_count -= 1
+
+    def is_settled(self) -> bool:
+        """Whether nothing is pending."""
+        return not self._pending and not self._deferred
+
+    @property
+    def pending_count(self) -> int:
+        """Calls that are accepted and not settled."""
+        return len(self._pending) + len(self._deferred)
+
+    @property
+    def buffer_used_nbytes(self) -> int:
+        """Bytes of the memory budget that pending images occupy."""
+        return self._pool.used_nbytes
+
+    @property
+    def reconnect_count(self) -> int:
+        """How often the link had to find a daemon again."""
+        return self._link.reconnect_count
+
+
+def _arena_head(arena: Arena) -> bytes:
+    return encode_head(Kind.ARENA, {"arena": arena.id, "nbytes": arena.nbytes})
+
+
+def _lay_out(pixels: Sequence[Pixels]) -> tuple[list[tuple[int, int]], int]:
+    """Place the buffers of one call behind one another; return their extents and the payload's bytes."""
+    if len(pixels) == 1:
+        nbytes = _nbytes_of(pixels[0])
+        return [(0, nbytes)], nbytes
+    extents: list[tuple[int, int]] = []
+    end = 0
+    for piece in pixels:
+        offset, nbytes = aligned(end), _nbytes_of(piece)
+        extents.append((offset, nbytes))
+        end = offset + nbytes
+    return extents, end
+
+
+def _nbytes_of(piece: Pixels) -> int:
+    return piece.nbytes if isinstance(piece, (np.ndarray, memoryview)) else len(piece)
+
+
+def _copy(
+    pixels: Sequence[Pixels], extents: Sequence[tuple[int, int]], memory: npt.NDArray[np.uint8]
+) -> None:
+    """Copy each piece to its extent, arrays in C order: the one memory copy of a call."""
+    for piece, (offset, nbytes) in zip(pixels, extents, strict=True):
+        if not nbytes:
+            continue
+        target = memory[offset : offset + nbytes]
+        if isinstance(piece, np.ndarray):
+            np.copyto(target.view(piece.dtype).reshape(piece.shape), piece)
+        else:
+            np.copyto(target, np.frombuffer(piece, np.uint8))
+
+
+def _private_copy(piece: Pixels) -> Pixels:
+    return piece.copy() if isinstance(piece, np.ndarray) else bytes(piece)
+
+
+def _count_reason(reasons: dict[str, int], reason: str | None) -> None:
+    """Count under the part of a reason before its first colon: the part that does not vary."""
+    name = (reason or "unknown").partition(":")[0]
+    if name not in reasons and len(reasons) >= _MOST_REASONS:
+        name = "other"
+    reasons[name] = reasons.get(name, 0) + 1

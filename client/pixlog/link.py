@@ -1,0 +1,359 @@
+"""The client's end of the socket, and the one background thread that tends it.
+
+Theory of operation
+    A log call writes its small frame to the socket itself, without blocking: from then on the image is the
+    daemon's.  Only what the socket does not take at once waits here, in order, for the thread.  The thread also
+    receives acknowledgements, comes back after the daemon died, and gives its owner idle moments to prepare
+    memory in.
+
+    After any error in the middle of a frame the connection is dead: the thread makes a new one and the owner
+    says again everything that is not acknowledged.  The daemon knows what it already has.
+
+Every method marked *locked* is called with the owner's lock held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeAlias
+
+from pixlog.errors import ConnectError, PixlogError, ProtocolError, RunDirError, VersionMismatch
+from pixlog.protocol import MAJOR, MINOR, Buffer, Frame, FrameDecoder, Header, Kind, encode_head
+
+log = logging.getLogger("pixlog")
+
+_SEND_BUFFER_NBYTES = 4 * 1024 * 1024
+_RETRY_FIRST_S = 0.05
+_RETRY_MOST_S = 5.0
+_IDLE_S = 1.0
+_RECONNECT_TIMEOUT_S = 30.0
+
+Message: TypeAlias = tuple[Sequence[Buffer], int | None]
+"""The buffers of one frame, and a descriptor to pass with it."""
+
+Dial: TypeAlias = Callable[[float], socket.socket]
+"""Connects to the run's daemon within so many seconds, starting it where that is wanted."""
+
+
+class LinkOwner(Protocol):
+    """What a link asks of the delivery it serves."""
+
+    def hello(self) -> Header:
+        """Return the header of the HELLO frame."""
+
+    def on_connected(self, link: Link) -> None:
+        """Take the lock, and give :meth:`Link.bring_up` everything that must be said again."""
+
+    def on_frame(self, frame: Frame) -> None:
+        """Handle one frame from the daemon."""
+
+    def on_idle(self) -> None:
+        """Do background work; called between events, without the lock."""
+
+
+class Link:
+    """One connection at a time to one daemon."""
+
+    def __init__(self, owner: LinkOwner, dial: Dial, lock: threading.Lock) -> None:
+        self.up = False
+        self.reconnect_count = 0
+        self.limits: Header = {}
+        self._owner = owner
+        self._dial = dial
+        self._lock = lock
+        self._sock: socket.socket | None = None
+        self._decoder = FrameDecoder()
+        self._queue: deque[tuple[memoryview, int | None]] = deque()
+        self._wake_fds: tuple[int, int] | None = None
+        self._woken = False
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._warned_down = False
+
+    # Connecting
+
+    def connect(self, timeout_s: float) -> None:
+        """Dial and shake hands, now; raises ConnectError or one of its kinds."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            sock = self._dial(max(0.1, deadline - time.monotonic()))
+            try:
+                self._shake_hands(sock, deadline)
+            except (OSError, EOFError) as exc:
+                sock.close()
+                # A daemon that was leaving took the connection with it: the next dial starts another.
+                if time.monotonic() > deadline:
+                    raise ConnectError(f"no daemon answered within {timeout_s:g} s: {exc}") from exc
+                time.sleep(_RETRY_FIRST_S)
+                continue
+            except BaseException:
+                sock.close()
+                raise
+            self._sock = sock
+            return
+
+    def _shake_hands(self, sock: socket.socket, deadline: float) -> None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_NBYTES)
+        self._decoder = FrameDecoder()
+        sock.sendall(encode_head(Kind.HELLO, self._owner.hello()))
+        frame = self.receive_one(sock, deadline)
+        if frame.kind is Kind.ERROR:
+            raise _refusal(frame.header)
+        if frame.kind is not Kind.WELCOME:
+            raise ConnectError(f"the daemon answered HELLO with {frame.kind.name}, expected WELCOME")
+        version = frame.header.get("version")
+        if not isinstance(version, list) or not version or version[0] != MAJOR:
+            raise VersionMismatch(
+                f"this client speaks protocol {MAJOR}.{MINOR}, the daemon {version}: upgrade the older one and "
+                f"restart the daemon with  pixlog stop"
+            )
+        self.limits = frame.header.get("limits", {})
+
+    def receive_one(self, sock: socket.socket, deadline: float) -> Frame:
+        """Receive the next frame of a handshake, before the thread runs."""
+        while True:
+            sock.settimeout(max(0.001, deadline - time.monotonic()))
+            count = sock.recv_into(self._decoder.get_buffer())
+            if not count:
+                raise EOFError("the daemon closed the connection")
+            frames = self._decoder.feed(count)
+            if frames:
+                return frames[0]
+
+    def offer(self, message: Message, timeout_s: float) -> Frame:
+        """Send one message and receive the answer, before the thread runs."""
+        assert self._sock is not None
+        buffers, fd = message
+        self._sock.settimeout(timeout_s)
+        if fd is None:
+            self._sock.sendall(b"".join(buffers))
+        else:
+            socket.send_fds(self._sock, [b"".join(buffers)], [fd])
+        return self.receive_one(self._sock, time.monotonic() + timeout_s)
+
+    def start(self) -> None:
+        """Start the thread over the connection that :meth:`connect` made."""
+        assert self._sock is not None
+        self._sock.setblocking(False)
+        self._wake_fds = os.pipe()
+        for fd in self._wake_fds:
+            os.set_blocking(fd, False)
+        self.up = True
+        self._thread = threading.Thread(target=self._run, name="pixlog-link", daemon=True)
+        self._thread.start()
+
+    def bring_up(self, messages: Iterable[Message]) -> None:
+        """Locked: begin a fresh connection with ``messages``."""
+        self._queue.clear()
+        for buffers, fd in messages:
+            self._enqueue(buffers, fd)
+        self.up = True
+
+    # Sending
+
+    def send(self, buffers: Sequence[Buffer], fd: int | None = None) -> None:
+        """Locked: send one frame, or leave what the socket does not take to the thread.
+
+        While the link is down nothing is kept: the owner says everything again when it comes up.
+        """
+        if not self.up:
+            return
+        if not self._queue and fd is None and len(buffers) == 1:
+            assert self._sock is not None
+            head = buffers[0]
+            try:
+                count = self._sock.send(head)
+            except BlockingIOError:
+                count = 0
+            except OSError:
+                self.break_off()
+                return
+            if count == len(head):
+                return
+            self._queue.append((memoryview(head)[count:], None))
+        else:
+            was_empty = not self._queue
+            self._enqueue(buffers, fd)
+            if was_empty:
+                self._send_queue()
+        if self._queue:
+            self.wake()
+
+    def break_off(self) -> None:
+        """Locked: give the connection up; the thread makes another."""
+        self.up = False
+        self._queue.clear()
+        if self._sock is not None:
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
+        self.wake()
+
+    def _enqueue(self, buffers: Sequence[Buffer], fd: int | None) -> None:
+        for index, buffer in enumerate(buffers):
+            self._queue.append((memoryview(buffer).cast("B"), fd if index == 0 else None))
+
+    def _send_queue(self) -> None:
+        """Locked: send from the queue until it is empty or the socket is full."""
+        queue = self._queue
+        assert self._sock is not None
+        try:
+            while queue:
+                view, fd = queue[0]
+                if fd is not None:
+                    count = socket.send_fds(self._sock, [view], [fd])
+                else:
+                    count = self._sock.sendmsg(self._next_views())
+                self._consume(count)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.break_off()
+
+    def _next_views(self) -> list[memoryview]:
+        views: list[memoryview] = []
+        for view, fd in self._queue:
+            if fd is not None or len(views) == 64:
+                break
+            views.append(view)
+        return views
+
+    def _consume(self, count: int) -> None:
+        queue = self._queue
+        while count:
+            view, _ = queue.popleft()
+            if count < len(view):
+                queue.appendleft((view[count:], None))
+                return
+            count -= len(view)
+
+    def wake(self) -> None:
+        """Make the thread look at the queue and at its owner's background work."""
+        if self._wake_fds is not None and not self._woken:
+            self._woken = True
+            with contextlib.suppress(OSError):
+                os.write(self._wake_fds[1], b"w")
+
+    # The thread
+
+    def _run(self) -> None:
+        retry_s = _RETRY_FIRST_S
+        while not self._stopping:
+            try:
+                if self.up:
+                    retry_s = _RETRY_FIRST_S
+                    self._tend()
+                elif not self._reconnect():
+                    self._pause(retry_s)
+                    retry_s = min(2 * retry_s, _RETRY_MOST_S)
+            except Exception:
+                log.exception("pixlog: the connection's thread met an error; it reconnects")
+                with self._lock:
+                    self.break_off()
+                self._pause(retry_s)
+        with self._lock:
+            self.up = False
+            self._queue.clear()
+
+    def _tend(self) -> None:
+        """Wait for one round of events and handle it."""
+        assert self._sock is not None
+        assert self._wake_fds is not None
+        poller = select.poll()
+        poller.register(self._sock, select.POLLIN | (select.POLLOUT if self._queue else 0))
+        poller.register(self._wake_fds[0], select.POLLIN)
+        ready = dict(poller.poll(_IDLE_S * 1000))
+        if self._wake_fds[0] in ready:
+            self._woken = False
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._wake_fds[0], 4096)
+        events = ready.get(self._sock.fileno(), 0)
+        if events & select.POLLOUT or self._queue:
+            with self._lock:
+                if self.up:
+                    self._send_queue()
+        if events & ~select.POLLOUT:
+            self._receive()
+        self._owner.on_idle()
+
+    def _receive(self) -> None:
+        assert self._sock is not None
+        try:
+            count = self._sock.recv_into(self._decoder.get_buffer())
+            frames = self._decoder.feed(count) if count else []
+        except BlockingIOError:
+            return
+        except (OSError, ProtocolError) as exc:
+            log.warning("pixlog: the connection to the daemon broke: %s", exc)
+            count, frames = 0, []
+        for frame in frames:
+            self._owner.on_frame(frame)
+        if not count:
+            with self._lock:
+                self.break_off()
+
+    def _reconnect(self) -> bool:
+        self._close_socket()
+        try:
+            self.connect(_RECONNECT_TIMEOUT_S)
+        except (PixlogError, OSError) as exc:
+            if not self._warned_down:
+                self._warned_down = True
+                log.warning("pixlog: the daemon is gone and cannot be reached; images wait here: %s", exc)
+            return False
+        assert self._sock is not None
+        self._sock.setblocking(False)
+        self.reconnect_count += 1
+        if self._warned_down:
+            self._warned_down = False
+            log.warning("pixlog: connected to the daemon again; what waited is being sent")
+        self._owner.on_connected(self)
+        return True
+
+    def _pause(self, duration_s: float) -> None:
+        assert self._wake_fds is not None
+        if self._stopping:
+            return
+        select.select([self._wake_fds[0]], [], [], duration_s)
+        self._woken = False
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake_fds[0], 4096)
+
+    # Ending
+
+    def stop(self, timeout_s: float) -> None:
+        """End the thread and the connection; whatever is still queued is not sent."""
+        self._stopping = True
+        self._woken = False
+        self.wake()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+        if self._thread is None or not self._thread.is_alive():
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Close the descriptors without a word: in a forked child, or when the thread has ended."""
+        self.up = False
+        self._close_socket()
+        if self._wake_fds is not None:
+            for fd in self._wake_fds:
+                os.close(fd)
+            self._wake_fds = None
+
+    def _close_socket(self) -> None:
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+
+
+def _refusal(header: Header) -> PixlogError:
+    message = str(header.get("message", "the daemon refused the connection without saying why"))
+    kinds = {"version": VersionMismatch, "run-dir": RunDirError}
+    return kinds.get(str(header.get("code")), ConnectError)(message)

@@ -1,0 +1,176 @@
+"""Where a run's daemon listens, and how the first client of a run comes to start it.
+
+The socket lies in a directory that only the user can enter, under a hash of the run directory, because
+``AF_UNIX`` paths end at 107 bytes and run directories do not.  Starting is elected by ``flock`` on a file beside
+the socket: whoever holds it tries to connect once more, then starts the daemon and waits for its word.  The
+kernel drops the lock of a process that dies, so no lock is ever stale.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import select
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from pixlog.environment import PIXLOG_RUNTIME_DIR
+from pixlog.errors import ConnectError, MissingExtra
+
+SOCKET_PATH_LIMIT_NBYTES = 107
+_RETRY_S = 0.02
+
+
+def runtime_dir() -> Path:
+    """Return the directory of the user's sockets and locks, made with mode 0700 if it is missing.
+
+    ``PIXLOG_RUNTIME_DIR``, else ``$XDG_RUNTIME_DIR/pixlog``, else ``/tmp/pixlog-<uid>``; a directory of
+    somebody else, or one that others can write, raises ConnectError.
+    """
+    directory = _runtime_dir_name()
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        info = directory.lstat()
+    except OSError as exc:
+        raise ConnectError(
+            f"cannot use {directory} for the daemon's socket: {exc.strerror}; set {PIXLOG_RUNTIME_DIR}"
+        ) from exc
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
+        raise ConnectError(
+            f"{directory} belongs to uid {info.st_uid}, not to uid {os.getuid()}: remove it or set "
+            f"{PIXLOG_RUNTIME_DIR} to a directory of your own"
+        )
+    if info.st_mode & 0o077:
+        directory.chmod(0o700)
+    return directory
+
+
+def _runtime_dir_name() -> Path:
+    if configured := os.environ.get(PIXLOG_RUNTIME_DIR):
+        return Path(configured)
+    user = os.environ.get("XDG_RUNTIME_DIR")
+    if user and os.access(user, os.W_OK | os.X_OK) and len(os.fsencode(user)) < 60:
+        return Path(user) / "pixlog"
+    return Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()) / f"pixlog-{os.getuid()}"
+
+
+def socket_for(run_dir: str | os.PathLike[str]) -> Path:
+    """Return the socket path of the run's own daemon, whether it runs or not."""
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(run_dir))).hexdigest()[:16]
+    path = runtime_dir() / f"{digest}.sock"
+    if len(os.fsencode(path)) > SOCKET_PATH_LIMIT_NBYTES:
+        raise ConnectError(
+            f"the socket path {path} has {len(os.fsencode(path))} bytes, the system takes "
+            f"{SOCKET_PATH_LIMIT_NBYTES}: set {PIXLOG_RUNTIME_DIR} to a shorter directory"
+        )
+    return path
+
+
+def running_sockets() -> list[Path]:
+    """Return the user's socket paths that a daemon may be listening on."""
+    return sorted(runtime_dir().glob("*.sock"))
+
+
+def dial(path: str | os.PathLike[str], timeout_s: float) -> socket.socket | None:
+    """Connect to a socket; None when nobody listens there.
+
+    A path that belongs to somebody else raises ConnectError: what answers there is not ours.
+    """
+    try:
+        owner = os.stat(path).st_uid
+    except FileNotFoundError:
+        return None
+    if owner != os.getuid():
+        raise ConnectError(
+            f"the socket {path} belongs to uid {owner}, not to uid {os.getuid()}: set {PIXLOG_RUNTIME_DIR} to "
+            f"a directory of your own"
+        )
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(timeout_s)
+    try:
+        sock.connect(os.fspath(path))
+    except OSError as exc:
+        sock.close()
+        if exc.errno in {errno.ENOENT, errno.ECONNREFUSED, errno.ECONNRESET, errno.EAGAIN}:
+            return None
+        raise ConnectError(f"cannot connect to {path}: {exc.strerror or exc}") from exc
+    return sock
+
+
+@contextlib.contextmanager
+def start_lock(path: Path, deadline: float) -> Iterator[None]:
+    """Hold the right to start the daemon of ``path``; ConnectError when ``deadline`` (monotonic) passes."""
+    fd = os.open(path.with_suffix(".start"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise ConnectError(
+                        f"another process has been starting the daemon at {path} for too long; its lock is "
+                        f"{path.with_suffix('.start')}"
+                    ) from None
+                time.sleep(_RETRY_S)
+        yield
+    finally:
+        os.close(fd)
+
+
+def start_daemon(run_dir: str, path: Path, deadline: float) -> None:
+    """Start the daemon of ``run_dir`` in a session of its own and wait until it listens.
+
+    The process is not a child of the caller: Ctrl-C does not reach it and the caller has nothing to reap.
+    Raises MissingExtra or ConnectError with the daemon's own words when it cannot start.
+    """
+    if not sys.executable:
+        raise ConnectError("cannot start the daemon: sys.executable is empty; start  pixlogd serve  yourself")
+    ready_fd, write_fd = os.pipe()
+    try:
+        arguments = ["--run-dir", run_dir, "--socket", str(path), "--ready-fd", str(write_fd)]
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "pixlogd.spawned", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=(write_fd,),
+            cwd="/",
+        )
+        os.close(write_fd)
+        write_fd = -1
+        word = _read_word(ready_fd, deadline)
+        process.wait()
+    finally:
+        os.close(ready_fd)
+        if write_fd >= 0:
+            os.close(write_fd)
+    if word.startswith("missing "):
+        _, extra, package = word.split(" ", 2)
+        raise MissingExtra("the pixlog daemon", extra, package)
+    if word != "ready":
+        raise ConnectError(word or f"the daemon ended while it started; see {run_dir}/daemon.log")
+
+
+def _read_word(fd: int, deadline: float) -> str:
+    """Read what the starting daemon says, until it says a line or ends."""
+    said = b""
+    while not said.endswith(b"\n"):
+        readable, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
+        if not readable:
+            raise ConnectError("the daemon did not start in time; raise timeout_s or look at its daemon.log")
+        chunk = os.read(fd, 4096)
+        if not chunk:
+            break
+        said += chunk
+    return said.decode(errors="replace").strip()

@@ -1,0 +1,125 @@
+"""Where images wait on disk when the memory budget is full: the same frames, in a file of the run directory.
+
+A spill file is a recorded stream: the client's HELLO, then LOG frames with inline payloads.  Whoever finds one
+without its client can therefore replay it like a connection.  It is written with ``pwrite``, never mapped, so a
+full disk is an error at the call and not a signal in training.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixlog.protocol import Buffer
+
+SUFFIX = ".frames"
+_ROTATE_NBYTES = 64 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class SpillFile:
+    """One file and how many of its images are not acknowledged."""
+
+    path: Path
+    fd: int
+    nbytes: int
+    waiting_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Spilled:
+    """Where the payload of one spilled frame lies."""
+
+    file: SpillFile
+    offset: int
+
+
+class Spill:
+    """The spill files of one client under one byte budget.  Not thread-safe: its owner holds a lock.
+
+    ``preamble`` returns the frame that each file begins with.
+    """
+
+    def __init__(
+        self, directory: Path, client: str, budget_nbytes: int, preamble: Callable[[], bytes]
+    ) -> None:
+        self.budget_nbytes = budget_nbytes
+        self.nbytes = 0
+        self._directory = directory
+        self._client = client
+        self._preamble = preamble
+        self._current: SpillFile | None = None
+        self._count = 0
+
+    def write(self, head: bytes, payload: Sequence[Buffer]) -> Spilled | None:
+        """Append one frame; None when the budget is spent.  Raises OSError when the disk will not have it."""
+        nbytes = len(head) + sum(len(piece) for piece in payload)
+        if self.nbytes + nbytes > self.budget_nbytes:
+            return None
+        file = self._current
+        if file is None or file.nbytes + nbytes > _ROTATE_NBYTES:
+            file = self._open()
+        start = file.nbytes
+        _pwrite_all(file.fd, [head, *payload], start)
+        file.nbytes += nbytes
+        file.waiting_count += 1
+        self.nbytes += nbytes
+        return Spilled(file, start + len(head))
+
+    def release(self, spilled: Spilled) -> None:
+        """Account for an acknowledged frame; a file with none left is removed."""
+        file = spilled.file
+        file.waiting_count -= 1
+        if not file.waiting_count:
+            self._remove(file)
+
+    def close(self) -> None:
+        """Close what is open; files with images that are not acknowledged stay for the daemon."""
+        if self._current is not None:
+            os.close(self._current.fd)
+            self._current.fd = -1
+            self._current = None
+
+    def _open(self) -> SpillFile:
+        self.close()
+        path = self._directory / f"{self._client}-{self._count:04d}{SUFFIX}"
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._count += 1
+        preamble = self._preamble()
+        file = SpillFile(path, fd, len(preamble))
+        try:
+            _pwrite_all(fd, [preamble], 0)
+        except OSError:
+            os.close(fd)
+            path.unlink()
+            raise
+        self.nbytes += file.nbytes
+        self._current = file
+        return file
+
+    def _remove(self, file: SpillFile) -> None:
+        if file is self._current:
+            self.close()
+        self.nbytes -= file.nbytes
+        file.path.unlink(missing_ok=True)
+
+
+def _pwrite_all(fd: int, pieces: Sequence[Buffer], offset: int) -> None:
+    """Write every byte at ``offset``; a disk that takes only a part leaves the file as long as it was."""
+    start = offset
+    for piece in pieces:
+        view = memoryview(piece)
+        while view:
+            try:
+                count = os.pwrite(fd, view, offset)
+            except OSError:
+                os.ftruncate(fd, start)
+                raise
+            if not count:
+                os.ftruncate(fd, start)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            offset += count
+            view = view[count:]

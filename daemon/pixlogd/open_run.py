@@ -1,0 +1,157 @@
+"""A run that this daemon writes: its directory, its clients and what became of what they logged."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from pixlog.errors import RunDirError
+from pixlogd.manifest import ManifestWriter
+from pixlogd.payload import Payload
+from pixlogd.seq_set import SeqSet
+from pixlogd.session import Hello, Log
+from pixlogd.settings import Settings
+from pixlogd.store import FileStore
+
+Ack: TypeAlias = tuple[int, str, str | None, list[str], list[str]]
+"""One settled call as its client hears of it: seq, state, reason, paths, notes."""
+
+_RATE_MARKS = 20
+_RATE_MARK_S = 0.5
+
+
+@dataclass(slots=True)
+class Tally:
+    """Calls by their end, and the bytes that were written."""
+
+    accepted: int = 0
+    saved: int = 0
+    failed: int = 0
+    dropped: int = 0
+    nbytes: int = 0
+
+    def count(self, state: str) -> None:
+        """Count one call that came to its end."""
+        if state == "saved":
+            self.saved += 1
+        elif state == "failed":
+            self.failed += 1
+        else:
+            self.dropped += 1
+
+
+class Rates:
+    """How fast a tally grew over the last seconds."""
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, int, int]] = deque(maxlen=_RATE_MARKS)
+
+    def note(self, tally: Tally) -> None:
+        """Remember where the tally stands; cheap, to be called whenever it grew."""
+        now = time.monotonic()
+        if not self._marks or now - self._marks[-1][0] >= _RATE_MARK_S:
+            self._marks.append((now, tally.saved, tally.nbytes))
+
+    def per_second(self, tally: Tally) -> tuple[float, float]:
+        """Return images and bytes a second since the oldest mark that is at most some seconds old."""
+        now = time.monotonic()
+        recent = [mark for mark in self._marks if now - mark[0] <= _RATE_MARKS * _RATE_MARK_S]
+        if not recent or now == recent[0][0]:
+            return 0.0, 0.0
+        since, saved, nbytes = recent[0]
+        return (tally.saved - saved) / (now - since), (tally.nbytes - nbytes) / (now - since)
+
+
+@dataclass(slots=True, eq=False)
+class ClientRecord:
+    """What the daemon knows of one client, over all its connections.
+
+    ``deliver`` hands acknowledgements to the connection that it has now, None while it has none.
+    """
+
+    hello: Hello
+    run: OpenRun
+    known: SeqSet
+    queue: deque[Entry] = field(default_factory=deque)
+    in_flight: int = 0
+    inline_nbytes: int = 0
+    tally: Tally = field(default_factory=Tally)
+    recalled: dict[int, Ack] = field(default_factory=dict)
+    deliver: Callable[[Ack], None] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing of it is waiting or being worked on."""
+        return not self.queue and not self.in_flight
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One call on its way through the daemon."""
+
+    client: ClientRecord
+    log: Log
+    payload: Payload
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its payload, wherever they lie."""
+        return self.payload.nbytes if self.payload is not None else 0
+
+    @property
+    def inline_nbytes(self) -> int:
+        """Bytes of the daemon's own memory that it occupies."""
+        return self.log.place.nbytes if isinstance(self.log.place, memoryview) else 0
+
+
+class OpenRun:
+    """A run directory with this daemon's segment and store in it."""
+
+    def __init__(self, run_dir: Path, writer: str, settings: Settings) -> None:
+        """Create what is missing; raises RunDirError when the directory cannot be written."""
+        try:
+            for name in ("manifest", "media", "spill"):
+                os.makedirs(run_dir / name, exist_ok=True)
+            probe = run_dir / f".probe-{writer}"
+            probe.touch()
+            probe.unlink()
+        except OSError as exc:
+            raise RunDirError(
+                f"cannot write the run directory {run_dir}: {exc.strerror}; "
+                f"choose a directory that uid {os.getuid()} can write"
+            ) from exc
+        fsync = settings.fsync == "batch"
+        self.run_dir = run_dir
+        self.store = FileStore(run_dir, writer, fsync=fsync)
+        self.manifest = ManifestWriter(run_dir, writer, fsync=fsync)
+        self.clients: dict[str, ClientRecord] = {}
+        self.tally = Tally()
+        self.trouble: str | None = None
+        self.rates = Rates()
+
+    def client(self, hello: Hello) -> ClientRecord:
+        """Return the record of the client that says ``hello``, made when it is new here."""
+        record = self.clients.get(hello.client)
+        if record is None:
+            record = ClientRecord(hello, self, SeqSet(hello.resume))
+            self.clients[hello.client] = record
+        return record
+
+    def forget(self, record: ClientRecord) -> None:
+        """Drop the record of a client that is gone and has nothing left here."""
+        self.clients.pop(record.hello.client, None)
+
+    @property
+    def queued(self) -> int:
+        """Calls that wait or are being worked on."""
+        return sum(len(record.queue) + record.in_flight for record in self.clients.values())
+
+    async def close(self) -> None:
+        """Close the segment and remove what was temporary."""
+        await self.manifest.close()
+        self.store.close()

@@ -1,0 +1,214 @@
+"""From accepted calls to acknowledged rows: who is next, worker threads, one manifest write for many rows.
+
+Theory of operation
+    Clients with something to do stand in a ring; a batch takes one call of each in turn, so a client that floods
+    delays another's single image by no more than one batch.  A batch is bounded in calls and in bytes: many
+    small images share one hop to a worker thread and back, a large one goes alone.  What a worker finished waits
+    for the run's manifest writer, which appends all there is in one write, and only then is it acknowledged.
+
+    When the disk refuses, the batch goes back to the head of the queue and the run rests; the queue fills, the
+    connection is no longer read, the client's memory fills, and its policy decides.
+
+Everything here but ``process`` runs on the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from pixlogd.open_run import ClientRecord, Entry, OpenRun
+from pixlogd.settings import Settings
+from pixlogd.work import Finished, Outcome, process
+
+log = logging.getLogger("pixlogd")
+
+_BATCH_CALLS = 64
+_BATCH_NBYTES = 1 << 20
+_REST_FIRST_S = 0.2
+_REST_MOST_S = 5.0
+
+
+class Pipeline:
+    """The workers of a daemon and what stands before and behind them.
+
+    ``on_progress`` is called whenever calls were settled, so that reading can go on.
+    """
+
+    def __init__(self, settings: Settings, on_progress: Callable[[], None]) -> None:
+        self.queued_count = 0
+        self._settings = settings
+        self._on_progress = on_progress
+        self._loop = asyncio.get_running_loop()
+        self._pool = ThreadPoolExecutor(settings.encode_workers, thread_name_prefix="pixlogd-encode")
+        self._ring: deque[ClientRecord] = deque()
+        self._ready: set[ClientRecord] = set()
+        self._batches_in_flight = 0
+        self._unwritten: dict[OpenRun, list[Finished]] = {}
+        self._writers: dict[OpenRun, asyncio.Task[None]] = {}
+        self._rests: dict[OpenRun, float] = {}
+        self._resting: set[OpenRun] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was accepted is in a manifest."""
+        return not self.queued_count
+
+    def accept(self, entry: Entry) -> None:
+        """Take one call; the caller has checked that it is new and that there is room."""
+        entry.client.queue.append(entry)
+        entry.client.tally.accepted += 1
+        entry.client.run.tally.accepted += 1
+        self.queued_count += 1
+        entry.client.inline_nbytes += entry.inline_nbytes
+        self._idle.clear()
+        self._make_ready(entry.client)
+
+    def dispatch(self) -> None:
+        """Give the workers what there is; called after a round of accepting, and when a batch is done."""
+        while self._ring and self._batches_in_flight <= self._settings.encode_workers and not self._closed:
+            batch = self._next_batch()
+            if not batch:
+                return
+            self._batches_in_flight += 1
+            future = self._loop.run_in_executor(self._pool, process, batch, self._settings)
+            future.add_done_callback(self._on_batch_done)
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Wait until everything accepted is written; return whether it is."""
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Stop the workers; what they did not begin is left to be sent again by its client."""
+        self._closed = True
+        for writer in list(self._writers.values()):
+            writer.cancel()
+        await asyncio.gather(*self._writers.values(), return_exceptions=True)
+        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
+
+    def _make_ready(self, client: ClientRecord) -> None:
+        if client not in self._ready and client.run not in self._resting:
+            self._ready.add(client)
+            self._ring.append(client)
+
+    def _next_batch(self) -> list[Entry]:
+        batch: list[Entry] = []
+        nbytes = 0
+        ring = self._ring
+        while ring and len(batch) < _BATCH_CALLS and nbytes < _BATCH_NBYTES:
+            client = ring.popleft()
+            if client.run in self._resting or not client.queue:
+                self._ready.discard(client)
+                continue
+            if batch and batch[0].client.run is not client.run:
+                ring.appendleft(client)
+                break
+            entry = client.queue.popleft()
+            client.in_flight += 1
+            nbytes += entry.nbytes
+            batch.append(entry)
+            if client.queue:
+                ring.append(client)
+            else:
+                self._ready.discard(client)
+        return batch
+
+    def _on_batch_done(self, future: asyncio.Future[Outcome]) -> None:
+        self._batches_in_flight -= 1
+        if future.cancelled():
+            return
+        outcome = future.result()
+        if outcome.finished:
+            run = outcome.finished[0].entry.client.run
+            self._unwritten.setdefault(run, []).extend(outcome.finished)
+            self._ensure_writer(run)
+        if outcome.stalled:
+            assert outcome.trouble is not None
+            self._put_back(outcome.stalled, outcome.trouble)
+        self.dispatch()
+
+    # A disk that refuses
+
+    def _put_back(self, entries: list[Entry], trouble: OSError) -> None:
+        run = entries[0].client.run
+        for entry in reversed(entries):
+            entry.client.in_flight -= 1
+            entry.client.queue.appendleft(entry)
+        self._rest(run, trouble)
+
+    def _rest(self, run: OpenRun, trouble: OSError) -> None:
+        if run in self._resting:
+            return
+        rest_s = self._rests.get(run, _REST_FIRST_S)
+        self._rests[run] = min(2 * rest_s, _REST_MOST_S)
+        if run.trouble is None:
+            log.error("! %s: %s; trying again until it works", run.run_dir, trouble.strerror or trouble)
+        run.trouble = trouble.strerror or str(trouble)
+        self._resting.add(run)
+        self._loop.call_later(rest_s, self._wake, run)
+
+    def _wake(self, run: OpenRun) -> None:
+        self._resting.discard(run)
+        for client in run.clients.values():
+            if client.queue:
+                self._make_ready(client)
+        if self._unwritten.get(run):
+            self._ensure_writer(run)
+        self.dispatch()
+
+    # The manifest
+
+    def _ensure_writer(self, run: OpenRun) -> None:
+        if run not in self._writers and run not in self._resting and not self._closed:
+            task = self._loop.create_task(self._write(run))
+            self._writers[run] = task
+            task.add_done_callback(lambda _: self._on_writer_done(run))
+
+    def _on_writer_done(self, run: OpenRun) -> None:
+        del self._writers[run]
+        if self._unwritten.get(run):
+            self._ensure_writer(run)
+
+    async def _write(self, run: OpenRun) -> None:
+        """Append what is finished until nothing is; one run has one writer at a time."""
+        while self._unwritten.get(run):
+            finished = self._unwritten.pop(run)
+            try:
+                await run.manifest.append([item.line for item in finished])
+            except OSError as exc:
+                self._unwritten[run] = finished + self._unwritten.get(run, [])
+                self._rest(run, exc)
+                return
+            self._settle(run, finished)
+
+    def _settle(self, run: OpenRun, finished: list[Finished]) -> None:
+        if run.trouble is not None:
+            log.info("= %s: writing again", run.run_dir)
+            run.trouble = None
+            self._rests.pop(run, None)
+        for item in finished:
+            client = item.entry.client
+            client.in_flight -= 1
+            for tally in (client.tally, run.tally):
+                tally.count(item.ack[1])
+                tally.nbytes += item.nbytes
+            self.queued_count -= 1
+            client.inline_nbytes -= item.entry.inline_nbytes
+            if client.deliver is not None:
+                client.deliver(item.ack)
+            elif client.idle:
+                run.forget(client)
+        run.rates.note(run.tally)
+        if not self.queued_count:
+            self._idle.set()
+        self._on_progress()

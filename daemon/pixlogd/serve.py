@@ -1,0 +1,126 @@
+"""One daemon process around one server: event loop, log, priority, and the word to whoever started it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import logging.handlers
+import os
+import socket
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from pixlog.environment import PIXLOG_HOST
+from pixlog.errors import PixlogError
+from pixlogd.server import run_server
+from pixlogd.settings import Settings
+
+log = logging.getLogger("pixlogd")
+
+_LOG_NBYTES = 4 * 1024 * 1024
+_LOG_BACKUPS = 3
+
+
+def serve(
+    settings: Settings, *, socket_path: Path, run_dir: Path | None, ready_fd: int | None, exit_when_idle: bool
+) -> int:
+    """Serve until told to stop or idle; return the exit code.
+
+    ``ready_fd`` is a pipe that gets the line "ready" once the socket is listened on, or else the reason why it
+    is not; without one the reason is raised.  With ``run_dir`` the log goes into that directory.
+    """
+    word = _Word(ready_fd)
+    try:
+        if run_dir is not None:
+            _log_into(run_dir, settings)
+        else:
+            _log_to_stderr(settings)
+        with contextlib.suppress(OSError):
+            os.nice(settings.nice)
+        _run(
+            run_server(
+                settings,
+                socket_path,
+                run_dir=run_dir,
+                host=os.environ.get(PIXLOG_HOST) or socket.gethostname(),
+                exit_when_idle=exit_when_idle,
+                on_ready=lambda: word.say("ready"),
+            ),
+            settings,
+        )
+    except PixlogError as exc:
+        if ready_fd is None:
+            raise
+        word.say(str(exc))
+        return 1
+    except Exception as exc:
+        log.exception("! the daemon crashed")
+        word.say(f"the daemon crashed: {type(exc).__name__}: {exc}")
+        return 1
+    finally:
+        word.close()
+    return 0
+
+
+class _Word:
+    """The pipe to the process that waits for this daemon to listen."""
+
+    def __init__(self, fd: int | None) -> None:
+        self._fd = fd
+
+    def say(self, word: str) -> None:
+        """Say one line, once."""
+        if self._fd is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._fd, word.replace("\n", " ").encode() + b"\n")
+        self.close()
+
+    def close(self) -> None:
+        """Close the pipe."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def _run(main: Coroutine[Any, Any, None], settings: Settings) -> None:
+    factory = _loop_factory(settings)
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main)
+
+
+def _loop_factory(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if settings.loop == "asyncio":
+        return None
+    try:
+        import uvloop
+    except ImportError:
+        if settings.loop == "uvloop":
+            raise
+        return None
+    return uvloop.new_event_loop
+
+
+def _log_into(run_dir: Path, settings: Settings) -> None:
+    """Log to ``daemon.log`` in the run directory, created on the first line; nowhere when it cannot be."""
+    try:
+        os.makedirs(run_dir, exist_ok=True)
+        handler: logging.Handler = logging.handlers.RotatingFileHandler(
+            run_dir / "daemon.log", maxBytes=_LOG_NBYTES, backupCount=_LOG_BACKUPS, encoding="utf-8"
+        )
+    except OSError:
+        handler = logging.NullHandler()
+    _log_with(handler, settings)
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    _log_with(logging.StreamHandler(sys.stderr), settings)
+
+
+def _log_with(handler: logging.Handler, settings: Settings) -> None:
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
+    log.handlers[:] = [handler]
+    log.setLevel(settings.log_level.upper())
+    log.propagate = False

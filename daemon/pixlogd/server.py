@@ -1,0 +1,315 @@
+"""The daemon: it listens, opens runs, hands calls to the pipeline, and knows when to end.
+
+    startup → serve → drain → close
+
+The socket's lock is held for life: a second daemon for the same socket gives up at once, and a socket that
+nobody holds the lock of is stale and may be removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+
+from pixlog.errors import PixlogError, ProtocolError, RunDirError
+from pixlog.protocol import Header
+from pixlogd.connection import Connection
+from pixlogd.open_run import ClientRecord, Entry, OpenRun
+from pixlogd.payload import Payload, SpilledPayload
+from pixlogd.pipeline import Pipeline
+from pixlogd.recall import recall
+from pixlogd.session import Control, Event, Hello, InArena, InSpill, Log
+from pixlogd.settings import Settings
+from pixlogd.status import status_of
+
+log = logging.getLogger("pixlogd")
+
+_BACKLOG = 1024
+_ACCEPTS_A_WAKE_UP = 64
+
+
+class AlreadyServed(PixlogError):
+    """Another daemon listens on the socket."""
+
+
+class Server:
+    """One daemon on one socket."""
+
+    def __init__(self, settings: Settings, socket_path: Path, *, only_run: Path | None, host: str) -> None:
+        self.settings = settings
+        self.socket_path = socket_path
+        self.started = time.monotonic()
+        self.runs: dict[Path, OpenRun] = {}
+        self.connections: set[Connection] = set()
+        self.pipeline = Pipeline(settings, self._on_progress)
+        self._only_run = only_run
+        self._writer = f"{_safe(host)}-{os.getpid()}"
+        self._loop = asyncio.get_running_loop()
+        self._lock_fd = _take_lock(socket_path)
+        self._listener = self._listen()
+        self._idle_since = time.monotonic()
+        self._stop = asyncio.Event()
+        self._forced = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # Startup
+
+    def open_run(self, run_dir: Path) -> OpenRun:
+        """Return the run at ``run_dir``, opened when it is new here; raises RunDirError."""
+        if self._only_run is not None and run_dir != self._only_run:
+            raise RunDirError(f"this daemon serves {self._only_run}, not {run_dir}")
+        run = self.runs.get(run_dir)
+        if run is None:
+            run = self.runs[run_dir] = OpenRun(run_dir, self._writer, self.settings)
+        return run
+
+    def _listen(self) -> socket.socket:
+        """Bind the socket; what lies there is stale, for the lock is ours."""
+        with contextlib.suppress(FileNotFoundError):
+            self.socket_path.unlink()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(self.socket_path))
+        self.socket_path.chmod(0o600)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+        self._loop.add_reader(listener.fileno(), self._on_acceptable)
+        return listener
+
+    def _on_acceptable(self) -> None:
+        for _ in range(_ACCEPTS_A_WAKE_UP):
+            try:
+                sock, _ = self._listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as exc:
+                log.error("! accept: %s", exc)
+                return
+            connection = Connection(sock, self, self.settings)
+            uid = connection.peer_uid()
+            if uid not in (None, os.getuid()):
+                log.warning("! peer of uid %s refused", uid)
+                connection.close()
+                continue
+            self.connections.add(connection)
+
+    # Serving
+
+    def on_event(self, connection: Connection, event: Event) -> None:
+        """Handle one event of a connection's session."""
+        match event:
+            case Log():
+                self._on_log(connection, event)
+            case Hello():
+                self._spawn(self._on_hello(connection, event))
+            case Control():
+                self._on_control(connection, event)
+            case _:
+                raise AssertionError(event)
+
+    def on_received(self, connection: Connection) -> None:
+        """Start work on what came, and read no more from a client of whom too much waits."""
+        self.pipeline.dispatch()
+        self._regulate(connection)
+
+    def on_closed(self, connection: Connection) -> None:
+        """Forget a connection; its client's record stays while something of it is here."""
+        self.connections.discard(connection)
+        self._idle_since = time.monotonic()
+        record = connection.record
+        if record is not None and record.deliver == connection.acknowledge:
+            record.deliver = None
+            log.info("x client %s left", record.hello.client)
+            if record.idle:
+                record.run.forget(record)
+
+    async def _on_hello(self, connection: Connection, hello: Hello) -> None:
+        run_dir = Path(hello.run_dir)
+        try:
+            run = self.open_run(run_dir)
+        except RunDirError as exc:
+            connection.finish(connection.session.refuse("run-dir", str(exc)))
+            return
+        record = run.client(hello)
+        record.deliver = connection.acknowledge
+        connection.record = record
+        if hello.again:
+            record.recalled = await asyncio.to_thread(recall, run_dir, hello.client, hello.resume)
+        if connection.closed:
+            return
+        log.info("= client %s: rank %d, pid %d on %s", hello.client, hello.rank, hello.pid, hello.host)
+        connection.welcome(
+            {
+                "arenas": self.settings.max_arenas,
+                "arena_bytes": self.settings.max_arena_bytes,
+                "payload_bytes": self.settings.max_payload_bytes,
+            }
+        )
+
+    def _on_log(self, connection: Connection, event: Log) -> None:
+        record = connection.record
+        assert record is not None
+        if record.recalled and event.seq in record.recalled:
+            ack = record.recalled.pop(event.seq)
+            record.known.add(event.seq)
+            connection.acknowledge(ack)
+            return
+        payload = self._payload(connection, record, event)
+        if record.known.add(event.seq):
+            self.pipeline.accept(Entry(record, event, payload))
+
+    def _payload(self, connection: Connection, record: ClientRecord, event: Log) -> Payload:
+        match event.place:
+            case InArena(arena, offset, nbytes):
+                mapped = connection.arenas.get(arena)
+                if mapped is None:
+                    raise ProtocolError(f"LOG {event.seq}: arena {arena} was not passed")
+                return mapped.slice(offset, nbytes)
+            case InSpill(name, offset, nbytes):
+                return SpilledPayload(record.run.run_dir / "spill" / name, offset, nbytes)
+            case place:
+                return place
+
+    def _regulate(self, connection: Connection) -> None:
+        """Pause a connection while its client's queue is full, and resume it when that is half empty."""
+        record = connection.record
+        if record is None or not connection.open:
+            return
+        settings = self.settings
+        waiting = len(record.queue) + record.in_flight
+        share_nbytes = settings.queue_bytes // max(1, len(self.connections))
+        if waiting >= settings.queue_rows or record.inline_nbytes >= share_nbytes or connection.congested:
+            connection.pause()
+        elif waiting <= settings.queue_rows // 2 and record.inline_nbytes <= share_nbytes // 2:
+            connection.resume()
+
+    def _on_progress(self) -> None:
+        self._idle_since = time.monotonic()
+        for connection in self.connections:
+            if connection.paused:
+                self._regulate(connection)
+
+    # Commands
+
+    def _on_control(self, connection: Connection, control: Control) -> None:
+        answer: Header
+        match control.command:
+            case "status":
+                answer = status_of(self)
+            case "stop":
+                answer = {"pid": os.getpid(), "queued": self.pipeline.queued_count}
+                self._stop.set()
+            case unknown:
+                answer = {"error": f"unknown command {unknown!r}, expected 'status' or 'stop'"}
+        connection.finish(connection.session.reply(answer))
+
+    # Ending
+
+    async def serve(self, *, exit_when_idle: bool) -> None:
+        """Serve until told to stop, or, where wanted, until nobody has been here for ``idle_exit_s``."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._on_signal)
+        while not self._stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), min(0.25, self.settings.idle_exit_s or 0.25))
+            if exit_when_idle and self._is_idle():
+                log.info("x nobody is here any more")
+                break
+
+    def _is_idle(self) -> bool:
+        if self.connections or not self.pipeline.idle:
+            return False
+        if time.monotonic() - self._idle_since < self.settings.idle_exit_s:
+            return False
+        # Whoever connected in this very moment is served.
+        self._on_acceptable()
+        return not self.connections
+
+    def _on_signal(self) -> None:
+        if self._stop.is_set():
+            self._forced.set()
+        log.info("x told to stop")
+        self._stop.set()
+
+    async def drain(self) -> None:
+        """Let nobody in, write what was accepted as long as the deadline allows, acknowledge it."""
+        self._loop.remove_reader(self._listener.fileno())
+        self._listener.close()
+        with contextlib.suppress(FileNotFoundError):
+            self.socket_path.unlink()
+        for connection in list(self.connections):
+            connection.receive_now()
+            connection.pause()
+        self.pipeline.dispatch()
+        drained = asyncio.ensure_future(self.pipeline.drain(self.settings.drain_s))
+        forced = asyncio.ensure_future(self._forced.wait())
+        await asyncio.wait((drained, forced), return_when=asyncio.FIRST_COMPLETED)
+        forced.cancel()
+        if not drained.done() or not drained.result():
+            log.warning(
+                "x %d calls were not written in time; their clients keep them", self.pipeline.queued_count
+            )
+        drained.cancel()
+
+    async def close(self) -> None:
+        """Stop the workers, close every connection and run, give the lock back."""
+        for task in self._tasks:
+            task.cancel()
+        for connection in list(self.connections):
+            connection.close()
+        await self.pipeline.close()
+        for run in self.runs.values():
+            await run.close()
+        os.close(self._lock_fd)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task: asyncio.Task[None] = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            log.error("! %s", exc, exc_info=exc)
+
+
+async def run_server(
+    settings: Settings,
+    socket_path: Path,
+    *,
+    run_dir: Path | None,
+    host: str,
+    exit_when_idle: bool,
+    on_ready: Callable[[], None],
+) -> None:
+    """Run one daemon from startup to close; ``on_ready`` is called once it listens."""
+    server = Server(settings, socket_path, only_run=run_dir, host=host)
+    try:
+        if run_dir is not None:
+            server.open_run(run_dir)
+        on_ready()
+        await server.serve(exit_when_idle=exit_when_idle)
+        await server.drain()
+    finally:
+        await server.close()
+
+
+def _take_lock(socket_path: Path) -> int:
+    fd = os.open(socket_path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        os.close(fd)
+        raise AlreadyServed(f"another daemon serves {socket_path}") from exc
+    return fd
+
+
+def _safe(host: str) -> str:
+    return "".join(char if char.isalnum() or char in "._" else "_" for char in host)[:64] or "host"

@@ -1,0 +1,306 @@
+"""One connection as a state machine: bytes and descriptors in, events out; no socket and no clock.
+
+    GREETING ── HELLO ──► OPENING ── welcome() ──► OPEN ── ARENA, LOG, LOG, ...
+        │                    └────── refuse() ───► CLOSED
+        └────── CONTROL ──► CONTROLLED ── reply() ──► CLOSED
+
+Whatever the table below does not name is an error of the peer: the session says why and is closed for good.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from pixlog.errors import ProtocolError
+from pixlog.protocol import MAJOR, MINOR, Frame, FrameDecoder, Header, Kind, Limits, encode_head
+
+_CLIENT_ID = re.compile(r"[0-9a-f]{16}")
+_SPILL_NAME = re.compile(r"[0-9a-f]{16}-[0-9]{4,10}\.frames")
+_MOST_DESCRIPTORS_WAITING = 8
+_MOST_BUFFERS = 1 << 20
+_LARGEST_SEQ = 1 << 62
+
+
+class State(enum.Enum):
+    """Where a conversation stands."""
+
+    GREETING = "greeting"
+    OPENING = "opening"
+    OPEN = "open"
+    CONTROLLED = "controlled"
+    CLOSED = "closed"
+
+
+TRANSITIONS: dict[tuple[State, Kind], State] = {
+    (State.GREETING, Kind.HELLO): State.OPENING,
+    (State.GREETING, Kind.CONTROL): State.CONTROLLED,
+    (State.OPEN, Kind.ARENA): State.OPEN,
+    (State.OPEN, Kind.LOG): State.OPEN,
+}
+"""What a peer may say in which state; a missing pair is a protocol error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Who connects, to which run.
+
+    ``resume`` is the lowest number that may come; ``again`` says that some may have been sent before.
+    """
+
+    client: str
+    run_dir: str
+    rank: int
+    local_rank: int | None
+    world_size: int | None
+    host: str
+    pid: int
+    resume: int
+    again: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ArenaOffer:
+    """A descriptor that claims to be an arena of ``nbytes``; whoever takes the event owns it."""
+
+    arena: int
+    nbytes: int
+    fd: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class InArena:
+    """A payload that lies in an arena."""
+
+    arena: int
+    offset: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class InSpill:
+    """A payload that lies in a file of the run directory's ``spill/``."""
+
+    name: str
+    offset: int
+    nbytes: int
+
+
+Place: TypeAlias = memoryview | InArena | InSpill | None
+"""Where the payload of a call is: here (inline), in an arena, in a spill file, or there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """One call, structurally sound: numbers, key and extents are what they should be."""
+
+    seq: int
+    key: str
+    step: int
+    header: Header
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A command of the ``pixlog`` tool."""
+
+    command: str
+    arguments: Header
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The peer broke the protocol; ``farewell`` is the last frame to send before closing."""
+
+    message: str
+    farewell: bytes
+
+
+Event: TypeAlias = Hello | ArenaOffer | Log | Control | Broken
+
+
+class Session:
+    """The daemon's side of one connection."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.state = State.GREETING
+        self._decoder = FrameDecoder(limits)
+        self._descriptors: deque[int] = deque()
+
+    @property
+    def payload_nbytes_held(self) -> int:
+        """Bytes allocated for a payload that is still arriving."""
+        return self._decoder.payload_nbytes_held
+
+    def get_buffer(self) -> memoryview:
+        """Return where the next bytes are to be received."""
+        return self._decoder.get_buffer()
+
+    def feed(self, nbytes: int, descriptors: Sequence[int] = ()) -> list[Event]:
+        """Account for received bytes and the descriptors that came with them; return what they mean.
+
+        The session owns a descriptor until an event hands it over; :meth:`close` returns those left.
+        """
+        if self.state is State.CLOSED:
+            self._descriptors.extend(descriptors)
+            return []
+        events: list[Event] = []
+        try:
+            self._descriptors.extend(descriptors)
+            if len(self._descriptors) > _MOST_DESCRIPTORS_WAITING:
+                raise ProtocolError(f"{len(self._descriptors)} descriptors that no frame names")
+            for frame in self._decoder.feed(nbytes):
+                events.append(self._receive(frame))
+        except ProtocolError as exc:
+            self.state = State.CLOSED
+            events.append(Broken(str(exc), _error("protocol", str(exc))))
+        return events
+
+    def welcome(self, limits: Header) -> bytes:
+        """Open the session; return the frame that says so."""
+        assert self.state is State.OPENING
+        self.state = State.OPEN
+        return encode_head(Kind.WELCOME, {"version": [MAJOR, MINOR], "limits": limits})
+
+    def refuse(self, code: str, message: str) -> bytes:
+        """Close the session; return the frame that says why."""
+        self.state = State.CLOSED
+        return _error(code, message)
+
+    def reply(self, answer: Header) -> bytes:
+        """Answer a command and close the session."""
+        assert self.state is State.CONTROLLED
+        self.state = State.CLOSED
+        return encode_head(Kind.REPLY, answer)
+
+    def close(self) -> list[int]:
+        """Close the session; return the descriptors that nobody took."""
+        self.state = State.CLOSED
+        left = list(self._descriptors)
+        self._descriptors.clear()
+        return left
+
+    def _receive(self, frame: Frame) -> Event:
+        following = TRANSITIONS.get((self.state, frame.kind))
+        if following is None:
+            raise ProtocolError(f"{frame.kind.name} is not expected while the session is {self.state.value}")
+        event = self._parse(frame)
+        self.state = following
+        return event
+
+    def _parse(self, frame: Frame) -> Event:
+        if frame.payload is not None and frame.kind is not Kind.LOG:
+            raise ProtocolError(f"{frame.kind.name} with a payload")
+        match frame.kind:
+            case Kind.HELLO:
+                return parse_hello(frame.header)
+            case Kind.ARENA:
+                return self._parse_arena(frame.header)
+            case Kind.CONTROL:
+                return Control(_text(frame.header, "command", 64), frame.header)
+            case _:
+                return parse_log(frame.header, frame.payload)
+
+    def _parse_arena(self, header: Header) -> ArenaOffer:
+        arena = _natural(header, "arena", 1 << 31)
+        nbytes = _natural(header, "nbytes", 1 << 48)
+        return ArenaOffer(arena, nbytes, self._descriptors.popleft() if self._descriptors else None)
+
+
+def parse_hello(header: Header) -> Hello:
+    """Check a HELLO header; raises ProtocolError."""
+    version = header.get("version")
+    if not isinstance(version, list) or not version or version[0] != MAJOR:
+        raise ProtocolError(
+            f"this daemon speaks protocol {MAJOR}.{MINOR}, the client {_dotted(version)}: upgrade the older one"
+        )
+    client = _text(header, "client", 16)
+    if not _CLIENT_ID.fullmatch(client):
+        raise ProtocolError(f"client id {client!r} is not 16 hexadecimal digits")
+    run_dir = _text(header, "run_dir", 4096)
+    if not run_dir.startswith("/") or "\0" in run_dir:
+        raise ProtocolError(f"run_dir {run_dir!r} is not an absolute path")
+    return Hello(
+        client=client,
+        run_dir=run_dir,
+        rank=_natural(header, "rank", 1 << 31),
+        local_rank=_maybe_natural(header, "local_rank"),
+        world_size=_maybe_natural(header, "world_size"),
+        host=_text(header, "host", 256),
+        pid=_natural(header, "pid", 1 << 31),
+        resume=_natural(header, "resume", _LARGEST_SEQ),
+        again=header.get("again") is True,
+    )
+
+
+def parse_log(header: Header, payload: memoryview | None) -> Log:
+    """Check the structure of a LOG header against its payload; raises ProtocolError."""
+    seq = _natural(header, "seq", _LARGEST_SEQ)
+    key = header.get("key")
+    if not isinstance(key, str):
+        raise ProtocolError(f"LOG {seq}: key is a {type(key).__name__}, expected str")
+    step = header.get("step")
+    if type(step) is not int:
+        raise ProtocolError(f"LOG {seq}: step is a {type(step).__name__}, expected int")
+    if not isinstance(header.get("items"), list):
+        raise ProtocolError(f"LOG {seq}: items is not a list")
+    place = _place(header, payload)
+    available = 0 if place is None else place.nbytes
+    buffers = header.get("buffers", [])
+    if not isinstance(buffers, list) or len(buffers) > _MOST_BUFFERS:
+        raise ProtocolError(f"LOG {seq}: buffers is not a list of at most {_MOST_BUFFERS}")
+    for extent in buffers:
+        match extent:
+            case [int(offset), int(nbytes)] if 0 <= offset <= offset + nbytes <= available and nbytes >= 0:
+                pass
+            case _:
+                raise ProtocolError(f"LOG {seq}: buffer {extent!r} is not within {available} bytes")
+    return Log(seq, key, step, header, place)
+
+
+def _place(header: Header, payload: memoryview | None) -> Place:
+    at = header.get("at")
+    if at is None:
+        return payload
+    if payload is not None:
+        raise ProtocolError("LOG with an inline payload and a place elsewhere")
+    match at:
+        case ["arena", int(arena), int(offset), int(nbytes)] if offset >= 0 and nbytes >= 0:
+            return InArena(arena, offset, nbytes)
+        case ["spill", str(name), int(offset), int(nbytes)] if offset >= 0 and nbytes >= 0:
+            if not _SPILL_NAME.fullmatch(name):
+                raise ProtocolError(f"spill file name {name!r}")
+            return InSpill(name, offset, nbytes)
+        case _:
+            raise ProtocolError(f"payload place {at!r}")
+
+
+def _error(code: str, message: str) -> bytes:
+    return encode_head(Kind.ERROR, {"code": code, "message": message, "version": [MAJOR, MINOR]})
+
+
+def _dotted(version: Any) -> str:
+    return ".".join(map(str, version)) if isinstance(version, list) else repr(version)
+
+
+def _natural(header: Header, name: str, limit: int) -> int:
+    value = header.get(name)
+    if type(value) is not int or not 0 <= value < limit:
+        raise ProtocolError(f"{name} is {value!r}, expected a whole number from 0 to {limit - 1}")
+    return value
+
+
+def _maybe_natural(header: Header, name: str) -> int | None:
+    return None if header.get(name) is None else _natural(header, name, 1 << 31)
+
+
+def _text(header: Header, name: str, limit: int) -> str:
+    value = header.get(name)
+    if not isinstance(value, str) or len(value) > limit:
+        raise ProtocolError(f"{name} is not text of at most {limit} characters")
+    return value

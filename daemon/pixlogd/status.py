@@ -1,0 +1,61 @@
+"""What a daemon says of itself when asked."""
+
+from __future__ import annotations
+
+import os
+import time
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from pixlog.protocol import Header
+from pixlogd.open_run import ClientRecord, OpenRun
+
+if TYPE_CHECKING:
+    from pixlogd.server import Server
+
+
+def status_of(server: Server) -> Header:
+    """Return the status of a daemon and of every run that it serves."""
+    return {
+        "pid": os.getpid(),
+        "version": version("pixlog"),
+        "uptime_s": time.monotonic() - server.started,
+        "socket": str(server.socket_path),
+        "workers": server.settings.encode_workers,
+        "runs": [_run_status(run) for run in server.runs.values()],
+    }
+
+
+def _run_status(run: OpenRun) -> Header:
+    tally = run.tally
+    images_per_s, bytes_per_s = run.rates.per_second(tally)
+    return {
+        "run_dir": str(run.run_dir),
+        "accepted": tally.accepted,
+        "saved": tally.saved,
+        "failed": tally.failed,
+        "dropped": tally.dropped,
+        "bytes": tally.nbytes,
+        "queued": run.queued,
+        "images_per_s": images_per_s,
+        "mb_per_s": bytes_per_s / 1e6,
+        "trouble": run.trouble,
+        "clients": [_client_status(record) for record in run.clients.values()],
+    }
+
+
+def _client_status(record: ClientRecord) -> Header:
+    hello, tally = record.hello, record.tally
+    return {
+        "client": hello.client,
+        "rank": hello.rank,
+        "pid": hello.pid,
+        "host": hello.host,
+        "connected": record.deliver is not None,
+        "queued": len(record.queue),
+        "in_flight": record.in_flight,
+        "accepted": tally.accepted,
+        "saved": tally.saved,
+        "failed": tally.failed,
+        "dropped": tally.dropped,
+    }

@@ -1,0 +1,125 @@
+"""What a worker thread does with a batch: convert, encode, store, and write down what became of each call."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pixlog.errors import PixlogError
+from pixlogd.manifest import FORMAT_VERSION, encode_row
+from pixlogd.open_run import Ack, Entry
+from pixlogd.payload import buffers_of
+from pixlogd.render import Rendered, render
+from pixlogd.settings import Settings
+
+log = logging.getLogger("pixlogd")
+
+_OURS_TO_FAIL = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EFBIG, errno.EISDIR, errno.ENOTDIR})
+"""Errors that trying again will not cure: the image fails.  Every other error of the disk is waited out."""
+
+
+@dataclass(slots=True)
+class Finished:
+    """A call that came to its end: its row, and the word for its client."""
+
+    entry: Entry
+    line: bytes
+    ack: Ack
+    nbytes: int = 0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a batch; ``stalled`` are the calls that the disk would not take, to be tried again."""
+
+    finished: list[Finished]
+    stalled: list[Entry]
+    trouble: OSError | None = None
+
+
+def process(batch: Sequence[Entry], settings: Settings) -> Outcome:
+    """Bring every call of ``batch`` to its end, in a worker thread; raises nothing."""
+    finished: list[Finished] = []
+    for index, entry in enumerate(batch):
+        try:
+            finished.append(_process_one(entry, settings))
+        except OSError as exc:
+            if exc.errno in _OURS_TO_FAIL:
+                finished.append(_failed(entry, f"{type(exc).__name__}: {exc.strerror}"))
+            else:
+                return Outcome(finished, list(batch[index:]), exc)
+        except PixlogError as exc:
+            finished.append(_failed(entry, str(exc)))
+        except Exception as exc:
+            log.exception("! %r step %d: internal error", entry.log.key, entry.log.step)
+            finished.append(_failed(entry, f"internal error: {type(exc).__name__}: {exc}"))
+    return Outcome(finished, [])
+
+
+def _process_one(entry: Entry, settings: Settings) -> Finished:
+    header = entry.log.header
+    state = header.get("state")
+    if state in ("failed", "dropped"):
+        return _ended(entry, state, str(header.get("reason", "unknown")))
+    rendered = render(header, buffers_of(header, entry.payload), settings.for_key(entry.log.key))
+    nbytes = entry.client.run.store.write(rendered.files)
+    row = _row(entry, "saved")
+    row["value"] = rendered.value
+    row["input"] = rendered.input
+    row["files"] = [media.record() for media in rendered.files]
+    _add_origin(row, entry, rendered.notes)
+    return Finished(
+        entry,
+        encode_row(row),
+        (entry.log.seq, "saved", None, _image_paths(rendered), rendered.notes),
+        nbytes,
+    )
+
+
+def _failed(entry: Entry, reason: str) -> Finished:
+    return _ended(entry, "failed", reason)
+
+
+def _ended(entry: Entry, state: str, reason: str) -> Finished:
+    row = _row(entry, state)
+    row["value"] = None
+    row["reason"] = reason
+    _add_origin(row, entry, ())
+    return Finished(entry, encode_row(row), (entry.log.seq, state, reason, [], []))
+
+
+def _row(entry: Entry, state: str) -> dict[str, Any]:
+    """Begin a row: the fields that an index needs come first, in this order."""
+    hello = entry.client.hello
+    return {
+        "v": FORMAT_VERSION,
+        "key": entry.log.key,
+        "step": entry.log.step,
+        "rank": hello.rank,
+        "client": hello.client,
+        "seq": entry.log.seq,
+        "state": state,
+        "time": entry.log.header.get("time"),
+    }
+
+
+def _add_origin(row: dict[str, Any], entry: Entry, notes: Sequence[str]) -> None:
+    header, hello = entry.log.header, entry.client.hello
+    for name in ("call", "meta"):
+        if header.get(name) is not None:
+            row[name] = header[name]
+    if hello.local_rank is not None:
+        row["local_rank"] = hello.local_rank
+    if hello.world_size is not None:
+        row["world_size"] = hello.world_size
+    row["host"] = hello.host
+    row["pid"] = hello.pid
+    if notes:
+        row["notes"] = list(notes)
+
+
+def _image_paths(rendered: Rendered) -> list[str]:
+    return [media.path for media in rendered.files if media.role == "image"]
