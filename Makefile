@@ -39,7 +39,7 @@ lint: $(STAMP)-lint
 	$(BIN)/mypy
 
 reference: environment
-	$(BIN)/python -m pixlogd.settings_text
+	$(BIN)/python tests/support/reference_pages.py
 
 $(VENV)/bin/python:
 	@test -n '$(PYTHON)' || { echo 'pixlog needs Python 3.11 or newer with its venv module; set PYTHON=...' >&2; exit 1; }
