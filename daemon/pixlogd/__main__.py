@@ -14,6 +14,8 @@ def main() -> NoReturn:
         )
     try:
         from pixlogd.cli import app
+
+        app(prog_name="pixlogd")
     except ModuleNotFoundError as exc:
         from pixlog.errors import MissingExtra
 
@@ -21,7 +23,6 @@ def main() -> NoReturn:
         if package in ("pixlog", "pixlogd"):
             raise
         sys.exit(str(MissingExtra("the pixlogd command", "daemon", package)))
-    app(prog_name="pixlogd")
     sys.exit(0)
 
 

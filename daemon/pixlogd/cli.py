@@ -16,13 +16,14 @@ from rich.console import Console
 from pixlog import __version__
 from pixlog.environment import PIXLOG_DAEMON
 from pixlog.errors import ConfigError, PixlogError
-from pixlog.rendezvous import runtime_dir
+from pixlog.rendezvous import SOCKET_PATH_LIMIT_NBYTES, runtime_dir
 from pixlogd.settings_merge import misspelt_variables, parse_assignments, resolve_settings
 from pixlogd.settings_text import effective_toml
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
+    pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -100,10 +101,10 @@ def serve(
         if print_config:
             typer.echo(effective_toml(resolved), nl=False)
             return
+        path = _socket_path(socket)
         from pixlogd.serve import serve as serve_until_stopped
 
-        path = socket.absolute() if socket is not None else runtime_dir() / "pixlogd.sock"
-        errors.print(f"pixlogd {__version__} serves on {path}; clients: {PIXLOG_DAEMON}={path}")
+        errors.print(f"pixlogd {__version__} starts on {path}; clients: {PIXLOG_DAEMON}={path}")
         code = serve_until_stopped(
             resolved.settings, socket_path=path, run_dir=None, ready_fd=None, exit_when_idle=exit_when_idle
         )
@@ -111,3 +112,18 @@ def serve(
         errors.print(f"pixlogd: {exc}", style="red")
         code = 2 if isinstance(exc, ConfigError) else 1
     raise typer.Exit(code)
+
+
+def _socket_path(socket: Path | None) -> Path:
+    path = socket.absolute() if socket is not None else runtime_dir() / "pixlogd.sock"
+    nbytes = len(os.fsencode(path))
+    if nbytes > SOCKET_PATH_LIMIT_NBYTES:
+        raise ConfigError(
+            f"--socket: got a path of {nbytes} bytes ({path}), expected at most {SOCKET_PATH_LIMIT_NBYTES}, the "
+            "system's limit for sockets"
+        )
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"--socket: got {path}, expected a path in a directory that exists and can be written"
+        )
+    return path

@@ -71,13 +71,13 @@ class Settings:
     queue_rows: int = setting(
         1024,
         Whole(1, 1_000_000),
-        "Log calls that may wait in the daemon, over all clients; beyond, it reads no more from their sockets.",
+        "Log calls of one client that may wait in the daemon; beyond, it reads no more from that client's socket.",
     )
     queue_bytes: int = setting(
         256 * MIB,
         ByteCount(MIB),
-        "Memory for payloads that came through the socket rather than an arena, over all clients; beyond, the daemon "
-        "reads no more.",
+        "Memory for payloads that came through the socket rather than an arena, shared out among the clients; a client "
+        "that has used its share is read no more until half of it is free.",
     )
     max_payload_bytes: int = setting(
         GIB, ByteCount(MIB), "The largest log call that is taken; a larger one is refused before it is read."
