@@ -65,7 +65,7 @@ def _process_one(entry: Entry, settings: Settings) -> Finished:
     if state in ("failed", "dropped"):
         return _ended(entry, state, str(header.get("reason", "unknown")))
     rendered = render(header, buffers_of(header, entry.payload), settings.for_key(entry.log.key))
-    nbytes = entry.client.run.store.write(rendered.files)
+    nbytes = entry.client.run.store.write(rendered.new_files)
     row = _row(entry, "saved")
     row["value"] = rendered.value
     row["input"] = rendered.input
