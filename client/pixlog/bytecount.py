@@ -1,16 +1,16 @@
 """Byte counts: as people write them, and as the machine or its container allows them.
 
-The limit that counts is the smallest of the host's memory and every cgroup above this process, since a process
-that passes any of them is killed; both cgroup hierarchies (v2 ``memory.max``, v1 ``memory.limit_in_bytes``) are
-walked from the process's own group to the root.
+The limit that counts is the smallest of the host's memory and those of every cgroup above this process (v2
+``memory.max``, v1 ``memory.limit_in_bytes``), since a process that passes any of them is killed.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from typing import Final
+
+from pixlog.cgroup import CGROUP_ROOT, PROC, group_directories, read_file
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -55,52 +55,25 @@ def format_bytes(nbytes: int) -> str:
     return str(nbytes)
 
 
-def memory_limit_bytes(*, proc: str = "/proc", cgroup_root: str = "/sys/fs/cgroup") -> int | None:
+def memory_limit_bytes(*, proc: str = PROC, cgroup_root: str = CGROUP_ROOT) -> int | None:
     """Return the memory that this process may use at most, or ``None`` where the system does not tell."""
-    limits = list(_cgroup_limits(proc, cgroup_root))
+    limits = []
+    for directory in group_directories("memory", proc=proc, root=cgroup_root):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            text = read_file(f"{directory}/{name}").strip()
+            if text.isdigit():  # "max" is v2's word for no limit; v1 says a number beyond any memory
+                limits.append(int(text))
     host = _host_memory_bytes(proc)
     if host is not None:
         limits.append(host)
     return min(limits, default=None)
 
 
-def _cgroup_limits(proc: str, cgroup_root: str) -> Iterator[int]:
-    for line in _read(f"{proc}/self/cgroup").splitlines():
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if not controllers:
-            yield from _limits_up(cgroup_root, path, "memory.max")
-        elif "memory" in controllers.split(","):
-            yield from _limits_up(f"{cgroup_root}/memory", path, "memory.limit_in_bytes")
-
-
-def _limits_up(mount: str, path: str, name: str) -> Iterator[int]:
-    # Inside a container the path may be the host's and absent here: then only the mount's own root answers.
-    parts = [part for part in path.split("/") if part]
-    if ".." in parts:
-        parts = []
-    while True:
-        text = _read("/".join([mount, *parts, name])).strip()
-        if text.isdigit():  # "max" is v2's word for no limit; v1 says a number beyond any memory
-            yield int(text)
-        if not parts:
-            return
-        parts.pop()
-
-
 def _host_memory_bytes(proc: str) -> int | None:
-    for line in _read(f"{proc}/meminfo").splitlines():
+    for line in read_file(f"{proc}/meminfo").splitlines():
         if line.startswith("MemTotal:"):
             return int(line.split()[1]) * KIB
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):
         return None
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""

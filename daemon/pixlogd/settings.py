@@ -6,23 +6,19 @@ The order of precedence lives in ``settings_merge``; the texts here are also wha
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from pixlog.bytecount import GIB, MIB
+from pixlogd.cpus import usable_cpu_count
 from pixlogd.encode_defaults import EncodeDefaults, setting
 from pixlogd.setting_kinds import ByteCount, Choice, Duration, Flag, Whole
 
 
 def default_encode_workers() -> int:
     """Return half of the CPUs that this process may use, from 1 to 8: the other half is the trainer's."""
-    try:
-        count = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS
-        count = os.cpu_count() or 1
-    return max(1, min(8, count // 2))
+    return max(1, min(8, usable_cpu_count() // 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +36,8 @@ class Settings:
     encode_workers: int = setting(
         default_encode_workers(),
         Whole(1, 256, auto=default_encode_workers()),
-        'Images encoded at once. "auto": half of the CPUs that the daemon may use, at most 8.',
+        'Images encoded at once. "auto": half of the CPUs that the daemon may use by its affinity and its container\'s '
+        "limit, at most 8.",
     )
     nice: int = setting(
         10, Whole(0, 19), "How far the daemon steps back for other processes; 0 competes with the training."

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+import processes
+from waiting import wait_until
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 SLURM_SCRIPTS = sorted((CONFIG / "slurm").glob("*.sh"))
@@ -72,3 +77,31 @@ def test_kubernetes_example_shares_what_must_be_shared() -> None:
     assert {"name": "PIXLOG_DAEMON", "value": socket} in trainer["env"]
     (drain_s,) = (float(entry["value"]) for entry in daemon["env"] if entry["name"] == "PIXLOG_DRAIN_S")
     assert drain_s < spec["terminationGracePeriodSeconds"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="Slurm runs these scripts as root")
+@needs("setpriv")
+def test_slurm_scripts_carry_daemon_through_job(runtime_dir: Path) -> None:
+    """The prolog's daemon listens where the task prolog tells the tasks, and the epilog leaves nothing of it."""
+    job = {
+        "SLURM_JOB_ID": "7",
+        "SLURM_JOB_UID": str(os.geteuid()),
+        "PIXLOG_SLURM_ROOT": str(runtime_dir),
+        "PIXLOGD": str(Path(sys.executable).with_name("pixlogd")),
+    }
+    socket = runtime_dir / "7" / "pixlogd.sock"
+    assert run(str(CONFIG / "slurm" / "prolog.sh"), **job).returncode == 0
+    daemon = wait_until(lambda: processes.started_with("PIXLOG_RUNTIME_DIR", str(runtime_dir / "7")))[0]
+    wait_until(socket.is_socket, timeout_s=30)
+    assert run(str(CONFIG / "slurm" / "task_prolog.sh"), **job).stdout == f"export PIXLOG_DAEMON={socket}\n"
+    assert run(str(CONFIG / "slurm" / "epilog.sh"), **job).returncode == 0
+    wait_until(lambda: not daemon.is_alive())
+    assert list(runtime_dir.iterdir()) == []
+
+
+def test_slurm_prolog_lets_job_start_without_pixlogd(tmp_path: Path) -> None:
+    """On a node where the daemon is not installed the prolog does nothing and succeeds."""
+    job = {"SLURM_JOB_ID": "7", "SLURM_JOB_UID": "0", "PIXLOG_SLURM_ROOT": str(tmp_path), "PIXLOGD": "/none"}
+    done = run(str(CONFIG / "slurm" / "prolog.sh"), **job)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,8 @@ import pytest
 
 from pixlog.bytecount import MIB
 from pixlog.errors import ConfigError
+from pixlogd import settings as settings_module
+from pixlogd.cpus import usable_cpu_count
 from pixlogd.encode_defaults import EncodeDefaults
 from pixlogd.settings import Settings, default_encode_workers
 from pixlogd.settings_merge import (
@@ -244,4 +246,28 @@ def test_misspelt_variable_is_found() -> None:
 def test_encode_workers_follow_affinity(monkeypatch: pytest.MonkeyPatch, cpus: int, workers: int) -> None:
     """Half of the CPUs that the process may use encode, at least one and at most eight."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cpus)))
+    monkeypatch.setattr(settings_module, "usable_cpu_count", lambda: usable_cpu_count(proc="/none"))
     assert default_encode_workers() == workers
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "cpus"),
+    [
+        ("0::/pod/box\n", {"pod/cpu.max": "250000 100000\n", "pod/box/cpu.max": "max 100000\n"}, 2),
+        ("3:cpu,cpuacct:/x\n", {"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ("3:cpu:/\n0::/\n", {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 16),
+        ("", {}, 16),
+    ],
+    ids=["v2-parent", "v1-half-a-cpu", "v1-no-limit", "no-cgroup"],
+)
+def test_cpu_count_follows_cgroup_quota(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, groups: str, files: dict[str, str], cpus: int
+) -> None:
+    """A container's CPU limit counts where it is below the affinity mask, rounded down, but at least one."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
+    files = {"proc/self/cgroup": groups} | {f"cgroup/{name}": text for name, text in files.items()}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    proc, root = str(tmp_path / "proc"), str(tmp_path / "cgroup")
+    assert usable_cpu_count(proc=proc, cgroup_root=root) == cpus

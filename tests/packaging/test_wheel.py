@@ -92,7 +92,7 @@ def test_wheel_holds_both_commands(wheel: Path) -> None:
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt"))
         points = archive.read(name).decode().split()
     assert points[0] == "[console_scripts]"
-    assert points[1:] == "pixlog = pixlog.__main__:main pixlogd = pixlogd.__main__:main".split()
+    assert points[1:] == ["pixlog", "=", "pixlog.__main__:main", "pixlogd", "=", "pixlogd.__main__:main"]
     for point in metadata.distribution("pixlog").entry_points:
         assert callable(point.load())
 

@@ -74,9 +74,9 @@ def children() -> list[Process]:
     return [process for process in found if process is not None]
 
 
-def started_with(variable: str, value: str) -> list[Process]:
-    """Return the processes, except this one, whose environment at their start had ``variable=value``."""
-    wanted = f"{variable}={value}".encode()
+def started_with(variable: str, path: str) -> list[Process]:
+    """Return the processes, except this one, that were started with ``variable`` holding ``path`` or one below it."""
+    wanted = f"{variable}={path}".encode()
     found = []
     for process in all_processes():
         if process.pid != os.getpid() and process.state != "Z":
@@ -84,6 +84,6 @@ def started_with(variable: str, value: str) -> list[Process]:
                 environment = (PROC / str(process.pid) / "environ").read_bytes()
             except OSError:  # somebody else's, or just gone
                 continue
-            if wanted in environment.split(b"\0"):
+            if any(entry == wanted or entry.startswith(wanted + b"/") for entry in environment.split(b"\0")):
                 found.append(process)
     return found
