@@ -32,11 +32,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pixlog.arena import SHARED_SUPPORTED, Arena, ArenaPool, Region, aligned
+from pixlog.errors import PixlogError
 from pixlog.link import Dial, Link, Message
 from pixlog.options import ClientOptions
 from pixlog.protocol import Buffer, Frame, Header, Kind, PackedMap, encode_head, encode_head_of
 from pixlog.receipt import Receipt, State
 from pixlog.spill import Spill, Spilled
+from pixlog.stats import Stats
 
 log = logging.getLogger("pixlog")
 
@@ -50,13 +52,17 @@ _LARGEST_INLINE_NBYTES = 1 << 31
 
 @dataclass(slots=True)
 class Pending:
-    """One call that is not acknowledged, and what is needed to say it again."""
+    """One call that is not acknowledged, and what is needed to say it again.
+
+    ``outcome`` marks a call that ended here, of which the user was told when it did.
+    """
 
     head: bytes
     receipt: Receipt
     region: Region | None = None
     payload_nbytes: int = 0
     spilled: Spilled | None = None
+    outcome: bool = False
 
     def buffers(self) -> Sequence[Buffer]:
         """Return the buffers of its frame: the pixels only where the daemon cannot see them."""
@@ -111,7 +117,7 @@ class Delivery:
         self._next_seq = 0
         self._pending: dict[int, Pending] = {}
         self._reserved: dict[int, Region] = {}
-        self._deferred: deque[tuple[PackedMap, Header | None, Sequence[Pixels], Receipt]] = deque()
+        self._deferred: deque[tuple[PackedMap, Header, Sequence[Pixels], Receipt]] = deque()
         self._told: set[tuple[str, str]] = set()
         self._notices: deque[tuple[str, str, str]] = deque()
         self._pool = ArenaPool(options.buffer_bytes, shared=SHARED_SUPPORTED, max_arenas=_MAX_ARENAS)
@@ -120,22 +126,30 @@ class Delivery:
 
     # Beginning and ending
 
-    def open(self) -> None:
+    def open(self, timeout_s: float) -> None:
         """Connect, pass the first arena and start the link's thread; raises ConnectError."""
-        self._link.connect(self._options.timeout_s)
+        self._link.connect(timeout_s)
         self._pool.max_arenas = min(_MAX_ARENAS, int(self._link.limits.get("arenas", _MAX_ARENAS)))
-        if self._pool.shared and not self._offer_first_arena():
+        if self._pool.shared and not self._offer_first_arena(timeout_s):
             log.info("pixlog: shared memory cannot be passed to this daemon; images travel inline")
             self._pool.make_private()
         self._link.start()
         self._link.wake()
 
-    def _offer_first_arena(self) -> bool:
+    def open_soon(self, timeout_s: float) -> None:
+        """As :meth:`open`, but a daemon that cannot be reached in time is left to the link's thread."""
+        try:
+            self.open(timeout_s)
+        except (PixlogError, OSError) as exc:
+            log.warning("pixlog: not connected yet, images wait here: %s", exc)
+            self._link.start()
+
+    def _offer_first_arena(self, timeout_s: float) -> bool:
         try:
             arena = self._pool.grow()
             if arena is None or arena.fd is None:
                 return False
-            answer = self._link.offer(((_arena_head(arena),), arena.fd), self._options.timeout_s)
+            answer = self._link.offer(((_arena_head(arena),), arena.fd), timeout_s)
         except OSError:
             return False
         return answer.kind is Kind.ARENA and bool(answer.header.get("ok"))
@@ -156,17 +170,18 @@ class Delivery:
 
     # Logging
 
-    def submit(self, header: PackedMap, pixels: Sequence[Pixels], receipt: Receipt) -> None:
-        """Accept one call: copy ``pixels`` and send ``header``, to which ``seq``, ``buffers`` and ``at`` are added.
+    def submit(self, header: PackedMap, last: Header, pixels: Sequence[Pixels], receipt: Receipt) -> None:
+        """Accept one call: copy ``pixels`` and send ``header`` with ``last``, completed by what is known here.
 
         Takes about one memory copy; waits only under ``on_full="block"``.  Raises nothing but MemoryError and
         what a signal handler raises, and then nothing was accepted.
         """
         if self._lock_owner == threading.get_ident():
-            self._defer(header, [_private_copy(piece) for piece in pixels], receipt)
+            self._deferred.append((header, last, [_private_copy(piece) for piece in pixels], receipt))
+            self._link.wake()
             return
         buffers, nbytes = _lay_out(pixels)
-        last: Header = {"buffers": buffers}
+        last["buffers"] = buffers
         if not nbytes:
             self._commit(header, last, receipt)
             return
@@ -177,18 +192,17 @@ class Delivery:
         _copy(pixels, buffers, region.memory)
         self._commit(header, last, receipt, region, nbytes)
 
-    def submit_outcome(self, header: PackedMap, state: State, reason: str, receipt: Receipt) -> None:
+    def submit_outcome(
+        self, header: PackedMap, last: Header, state: State, reason: str, receipt: Receipt
+    ) -> None:
         """Accept a call that is over before it began: only its row is left to be written."""
-        outcome: Header = {"state": state, "reason": reason}
+        last["state"], last["reason"] = state, reason
+        last.pop("buffers", None)
         if self._lock_owner == threading.get_ident():
-            self._deferred.append((header, outcome, (), receipt))
+            self._deferred.append((header, last, (), receipt))
             self._link.wake()
         else:
-            self._commit(header, outcome, receipt)
-
-    def _defer(self, header: PackedMap, pixels: Sequence[Pixels], receipt: Receipt) -> None:
-        self._deferred.append((header, None, pixels, receipt))
-        self._link.wake()
+            self._commit(header, last, receipt)
 
     def _reserve(self, nbytes: int) -> Region | None:
         with self._lock:
@@ -225,7 +239,7 @@ class Delivery:
                 else:
                     last["at"] = ("arena", region.arena.id, region.offset, nbytes)
             head = encode_head_of(Kind.LOG, header, last, inline_nbytes)
-            self._admit(Pending(head, receipt, region, nbytes), nbytes)
+            self._admit(Pending(head, receipt, region, nbytes, outcome="state" in last), nbytes)
             if region is not None:
                 del self._reserved[threading.get_ident()]
             self._leave()
@@ -274,7 +288,7 @@ class Delivery:
             if refusal is None:
                 return
             reason = refusal
-        self.submit_outcome(header, "dropped", reason, receipt)
+        self.submit_outcome(header, last, "dropped", reason, receipt)
 
     def _wait_for_room(self, nbytes: int) -> Region | None:
         """Wait for acknowledgements until ``nbytes`` fit; None when they cannot, or not in time."""
@@ -375,9 +389,9 @@ class Delivery:
         if frame.kind is Kind.ACK:
             self._settle(frame.header["rows"])
         elif frame.kind is Kind.ERROR:
-            log.warning("pixlog: the daemon reports: %s", frame.header.get("message"))
+            self._notices.append(("daemon", "", f"the daemon reports: {frame.header.get('message')}"))
         elif frame.kind is Kind.ARENA and not frame.header.get("ok"):
-            log.warning("pixlog: the daemon refuses shared memory: %s", frame.header.get("reason"))
+            self._notices.append(("arena", "", f"the daemon refuses memory: {frame.header.get('reason')}"))
 
     def _settle(self, rows: Sequence[Sequence[Any]]) -> None:
         with self._lock:
@@ -392,7 +406,7 @@ class Delivery:
                     self._spill.release(pending.spilled)
                 self.counts.settle(state, reason)
                 pending.receipt.settle(state, reason, paths)
-                if state == "failed":
+                if state == "failed" and not pending.outcome:
                     self._notices.append(("failed", pending.receipt.key, f"failed: {reason}"))
                 for note in notes:
                     self._notices.append((note.partition(":")[0], pending.receipt.key, note))
@@ -404,11 +418,7 @@ class Delivery:
     def on_idle(self) -> None:
         """Take in what signal handlers left, prepare memory ahead of need, and say what is to be said."""
         while self._deferred:
-            header, outcome, pixels, receipt = self._deferred.popleft()
-            if outcome is not None:
-                self._commit(header, outcome, receipt)
-            else:
-                self.submit(header, pixels, receipt)
+            self.submit(*self._deferred.popleft())
         with self._lock:
             self._enter()
             if self._pool.arenas and self._pool.wants_growth():
@@ -451,15 +461,22 @@ class Delivery:
         """Calls that are accepted and not settled."""
         return len(self._pending) + len(self._deferred)
 
-    @property
-    def buffer_used_nbytes(self) -> int:
-        """Bytes of the memory budget that pending images occupy."""
-        return self._pool.used_nbytes
-
-    @property
-    def reconnect_count(self) -> int:
-        """How often the link had to find a daemon again."""
-        return self._link.reconnect_count
+    def stats(self) -> Stats:
+        """Return the counts as they are; takes no lock."""
+        counts = self.counts
+        return Stats(
+            accepted=counts.accepted,
+            saved=counts.saved,
+            failed=counts.failed,
+            dropped=counts.dropped,
+            pending=counts.accepted - counts.settled,
+            nbytes=counts.nbytes,
+            buffer_nbytes=self._pool.used_nbytes,
+            spilled=counts.spilled,
+            reconnects=self._link.reconnect_count,
+            failed_reasons=dict(counts.failed_reasons),
+            dropped_reasons=dict(counts.dropped_reasons),
+        )
 
 
 def _arena_head(arena: Arena) -> bytes:

@@ -77,6 +77,7 @@ class Link:
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._warned_down = False
+        self._heard = False
 
     # Connecting
 
@@ -140,13 +141,13 @@ class Link:
         return self.receive_one(self._sock, time.monotonic() + timeout_s)
 
     def start(self) -> None:
-        """Start the thread over the connection that :meth:`connect` made."""
-        assert self._sock is not None
-        self._sock.setblocking(False)
+        """Start the thread, over the connection that :meth:`connect` made if it made one."""
         self._wake_fds = os.pipe()
         for fd in self._wake_fds:
             os.set_blocking(fd, False)
-        self.up = True
+        if self._sock is not None:
+            self._sock.setblocking(False)
+            self.up = True
         self._thread = threading.Thread(target=self._run, name="pixlog-link", daemon=True)
         self._thread.start()
 
@@ -248,11 +249,13 @@ class Link:
         while not self._stopping:
             try:
                 if self.up:
-                    retry_s = _RETRY_FIRST_S
                     self._tend()
-                elif not self._reconnect():
-                    self._pause(retry_s)
-                    retry_s = min(2 * retry_s, _RETRY_MOST_S)
+                    if self._heard:
+                        retry_s = _RETRY_FIRST_S
+                    continue
+                self._pause(retry_s)
+                retry_s = min(2 * retry_s, _RETRY_MOST_S)
+                self._reconnect()
             except Exception:
                 log.exception("pixlog: the connection's thread met an error; it reconnects")
                 with self._lock:
@@ -294,20 +297,22 @@ class Link:
             log.warning("pixlog: the connection to the daemon broke: %s", exc)
             count, frames = 0, []
         for frame in frames:
+            self._heard = self._heard or frame.kind is Kind.ACK
             self._owner.on_frame(frame)
         if not count:
             with self._lock:
                 self.break_off()
 
-    def _reconnect(self) -> bool:
+    def _reconnect(self) -> None:
         self._close_socket()
+        self._heard = False
         try:
             self.connect(_RECONNECT_TIMEOUT_S)
         except (PixlogError, OSError) as exc:
             if not self._warned_down:
                 self._warned_down = True
                 log.warning("pixlog: the daemon is gone and cannot be reached; images wait here: %s", exc)
-            return False
+            return
         assert self._sock is not None
         self._sock.setblocking(False)
         self.reconnect_count += 1
@@ -315,7 +320,6 @@ class Link:
             self._warned_down = False
             log.warning("pixlog: connected to the daemon again; what waited is being sent")
         self._owner.on_connected(self)
-        return True
 
     def _pause(self, duration_s: float) -> None:
         assert self._wake_fds is not None

@@ -89,24 +89,9 @@ class Frame:
     payload: memoryview | None = None
 
 
-def plain(value: object) -> object:
-    """Turn what msgpack does not know, but JSON users write, into plain values.
-
-    NumPy scalars become numbers, small arrays become lists, paths and everything else that has a faithful
-    ``str`` are refused: TypeError names the type.
-    """
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, (set, frozenset, tuple)):
-        return list(value)
-    raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} is not JSON-able")
-
-
 def pack(value: object) -> bytes:
-    """Pack a header; raises TypeError (with the type's name), ValueError or OverflowError."""
-    return msgpack.packb(value, default=plain, unicode_errors="surrogatepass")  # type: ignore[no-any-return]
+    """Pack plain values; raises TypeError (with the type's name), ValueError or OverflowError."""
+    return msgpack.packb(value, unicode_errors="surrogatepass")  # type: ignore[no-any-return]
 
 
 def unpack(data: Buffer) -> Any:

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pixlog.environment import PIXLOG_RUNTIME_DIR
@@ -103,6 +103,49 @@ def dial(path: str | os.PathLike[str], timeout_s: float) -> socket.socket | None
         if exc.errno in {errno.ENOENT, errno.ECONNREFUSED, errno.ECONNRESET, errno.EAGAIN}:
             return None
         raise ConnectError(f"cannot connect to {path}: {exc.strerror or exc}") from exc
+    return sock
+
+
+def dialer(run_dir: str, daemon: str) -> Callable[[float], socket.socket]:
+    """Return how to reach the daemon of ``run_dir``: "auto", "require" or the path of a socket.
+
+    What is returned takes seconds and raises ConnectError or MissingExtra.
+    """
+    if daemon == "auto":
+        return lambda timeout_s: _dial_or_start(run_dir, timeout_s)
+    if daemon == "require":
+        return lambda timeout_s: _dial_or_explain(
+            socket_for(run_dir),
+            timeout_s,
+            f"no daemon serves {run_dir}: use daemon='auto' to have one started",
+        )
+    return lambda timeout_s: _dial_or_explain(
+        Path(daemon),
+        timeout_s,
+        f"no daemon listens on {daemon}: start one with  pixlogd serve --socket {daemon}",
+    )
+
+
+def _dial_or_explain(path: Path, timeout_s: float, explanation: str) -> socket.socket:
+    sock = dial(path, timeout_s)
+    if sock is None:
+        raise ConnectError(explanation)
+    return sock
+
+
+def _dial_or_start(run_dir: str, timeout_s: float) -> socket.socket:
+    path = socket_for(run_dir)
+    deadline = time.monotonic() + timeout_s
+    sock = dial(path, timeout_s)
+    if sock is not None:
+        return sock
+    with start_lock(path, deadline):
+        sock = dial(path, timeout_s)
+        if sock is None:
+            start_daemon(run_dir, path, deadline)
+            sock = dial(path, timeout_s)
+    if sock is None:
+        raise ConnectError(f"the daemon of {run_dir} ended as soon as it was ready; see {run_dir}/daemon.log")
     return sock
 
 

@@ -239,28 +239,43 @@ def parse_hello(header: Header) -> Hello:
 
 
 def parse_log(header: Header, payload: memoryview | None) -> Log:
-    """Check the structure of a LOG header against its payload; raises ProtocolError."""
+    """Check the structure of a LOG header against its payload.
+
+    A call that can be named but not understood comes back as a failed one, so that it gets its row and is not
+    sent for ever.  Raises ProtocolError only for one that cannot be named.
+    """
     seq = _natural(header, "seq", _LARGEST_SEQ)
-    key = header.get("key")
-    if not isinstance(key, str):
-        raise ProtocolError(f"LOG {seq}: key is a {type(key).__name__}, expected str")
-    step = header.get("step")
-    if type(step) is not int:
-        raise ProtocolError(f"LOG {seq}: step is a {type(step).__name__}, expected int")
-    if not isinstance(header.get("items"), list):
-        raise ProtocolError(f"LOG {seq}: items is not a list")
-    place = _place(header, payload)
-    available = 0 if place is None else place.nbytes
-    buffers = header.get("buffers", [])
-    if not isinstance(buffers, list) or len(buffers) > _MOST_BUFFERS:
-        raise ProtocolError(f"LOG {seq}: buffers is not a list of at most {_MOST_BUFFERS}")
-    for extent in buffers:
+    key, step = header.get("key"), header.get("step")
+    try:
+        _check_call(header)
+        place = _place(header, payload)
+        _check_extents(header.get("buffers", []), 0 if place is None else place.nbytes)
+    except ProtocolError as exc:
+        outcome = {**header, "state": "failed", "reason": f"malformed call: {exc}", "meta": None, "items": []}
+        named = key if isinstance(key, str) else ""
+        return Log(seq, named, step if type(step) is int else 0, outcome, None)
+    assert isinstance(key, str)
+    assert isinstance(step, int)
+    return Log(seq, key, step, header, place)
+
+
+def _check_call(header: Header) -> None:
+    for name, expected in (("key", str), ("step", int), ("items", list), ("time", float)):
+        if type(header.get(name)) is not expected:
+            raise ProtocolError(
+                f"{name} is a {type(header.get(name)).__name__}, expected {expected.__name__}"
+            )
+
+
+def _check_extents(extents: Any, available: int) -> None:
+    if not isinstance(extents, list) or len(extents) > _MOST_BUFFERS:
+        raise ProtocolError(f"buffers is not a list of at most {_MOST_BUFFERS}")
+    for extent in extents:
         match extent:
-            case [int(offset), int(nbytes)] if 0 <= offset <= offset + nbytes <= available and nbytes >= 0:
+            case [int(offset), int(nbytes)] if offset >= 0 and nbytes >= 0 and offset + nbytes <= available:
                 pass
             case _:
-                raise ProtocolError(f"LOG {seq}: buffer {extent!r} is not within {available} bytes")
-    return Log(seq, key, step, header, place)
+                raise ProtocolError(f"buffer {extent!r} is not within {available} bytes")
 
 
 def _place(header: Header, payload: memoryview | None) -> Place:

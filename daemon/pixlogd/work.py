@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,9 +108,11 @@ def _row(entry: Entry, state: str) -> dict[str, Any]:
 
 def _add_origin(row: dict[str, Any], entry: Entry, notes: Sequence[str]) -> None:
     header, hello = entry.log.header, entry.client.hello
-    for name in ("call", "meta"):
-        if header.get(name) is not None:
-            row[name] = header[name]
+    if header.get("call") is not None:
+        row["call"] = header["call"]
+    meta = _meta(header)
+    if meta is not None:
+        row["meta"] = meta
     if hello.local_rank is not None:
         row["local_rank"] = hello.local_rank
     if hello.world_size is not None:
@@ -119,6 +121,16 @@ def _add_origin(row: dict[str, Any], entry: Entry, notes: Sequence[str]) -> None
     row["pid"] = hello.pid
     if notes:
         row["notes"] = list(notes)
+
+
+def _meta(header: Mapping[str, Any]) -> Any:
+    """Return the row's ``meta``: the call's, else that of its only image, else a list of its images' own."""
+    if header.get("meta") is not None:
+        return header["meta"]
+    metas = [item.get("meta") for item in header["items"] if isinstance(item, dict)]
+    if not any(meta is not None for meta in metas):
+        return None
+    return metas if header.get("list") else metas[0]
 
 
 def _image_paths(rendered: Rendered) -> list[str]:

@@ -1,0 +1,360 @@
+"""The client: what training calls.
+
+After ``connect`` nothing here raises into training unless ``strict`` asks for it: what cannot be logged becomes
+a warning, once for each key, and a row that says why.  A forked child starts afresh: it inherits the run and the
+options, and gets an identity and a connection of its own when it first logs.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import operator
+import os
+import socket
+import sys
+import time
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from pixlog.delivery import Delivery
+from pixlog.describe import Described, Item, describe
+from pixlog.environment import PIXLOG_HOST, PIXLOG_RUN_DIR
+from pixlog.errors import ClientClosed, ConfigError, InputTypeError
+from pixlog.options import ClientOptions, resolve_client_options
+from pixlog.plain import plain
+from pixlog.protocol import MAJOR, MINOR, Header, PackedMap, pack_map
+from pixlog.receipt import Receipt
+from pixlog.rendezvous import dialer
+from pixlog.stats import Stats
+
+log = logging.getLogger("pixlog")
+
+FLUSH_TIMEOUT_S: Final = 30.0
+CLOSE_TIMEOUT_S: Final = 60.0
+_PROGRESS_AFTER_S = 2.0
+_PROGRESS_EVERY_S = 0.5
+_CHILD_CONNECT_S = 1.0
+_MOST_TEMPLATES = 1024
+
+
+def connect(
+    run_dir: str | os.PathLike[str] | None = None,
+    *,
+    rank: int | None = None,
+    strict: bool | None = None,
+    contract: str | None = None,
+    on_full: str | None = None,
+    buffer_bytes: int | str | None = None,
+    spill_bytes: int | str | None = None,
+    daemon: str | os.PathLike[str] | None = None,
+    timeout_s: float | None = None,
+) -> Client:
+    """Connect to the daemon of a run, starting it when there is none.
+
+    Each option falls back to its ``PIXLOG_*`` variable, then to its default.
+
+    Args:
+        run_dir: The directory of the run, made when missing; default ``PIXLOG_RUN_DIR``.
+        rank: The rank that rows carry; default: as torchrun, Slurm or MPI say, else 0.
+        strict: Raise at the call when an image cannot be logged, instead of warning.
+        contract: "pixlog" or "wandb": whose rules turn values into pixels.
+        on_full: What to do when images come faster than they are saved: "spill", "block" or "drop_newest".
+        buffer_bytes: Memory for images that are not saved yet, in bytes or as text such as "256MiB".
+        spill_bytes: Disk space in the run directory for images that did not fit the memory.
+        daemon: "auto" finds or starts the run's daemon, "require" never starts one, a path is a socket's.
+        timeout_s: How long to wait for the daemon, and for room under ``on_full="block"``.
+
+    Raises:
+        ConnectError: The daemon cannot be reached or started, or (RunDirError) cannot write the run directory,
+            or (VersionMismatch) speaks another protocol version.
+        MissingExtra: The daemon's packages are not installed.
+        ConfigError: An option or a variable has a value that cannot be used, or there is no run directory.
+    """
+    chosen = run_dir if run_dir is not None else os.environ.get(PIXLOG_RUN_DIR)
+    if not chosen:
+        raise ConfigError(f"connect() got no run directory: pass one or set {PIXLOG_RUN_DIR}")
+    options = resolve_client_options(
+        rank=rank,
+        strict=strict,
+        contract=contract,
+        on_full=on_full,
+        buffer_bytes=buffer_bytes,
+        spill_bytes=spill_bytes,
+        daemon=daemon,
+        timeout_s=timeout_s,
+    )
+    client = Client(Path(os.path.realpath(chosen)), options)
+    client._delivery.open(options.timeout_s)
+    return client
+
+
+class Client:
+    """One process's way to log images into a run; made by :func:`connect`.  Every method is thread-safe."""
+
+    def __init__(self, run_dir: Path, options: ClientOptions) -> None:
+        self.run_dir = run_dir
+        self.options = options
+        self.closed = False
+        self._begin()
+        _clients.add(self)
+
+    def _begin(self) -> None:
+        """Take an identity; in a forked child, a new one."""
+        self._pid = os.getpid()
+        self.id = os.urandom(8).hex()
+        self._next_steps: dict[str, int] = {}
+        self._call_count = 0
+        self._warned: set[str] = set()
+        self._templates: dict[tuple[str, int], tuple[Item, PackedMap]] = {}
+        self._is_child = False
+        identity: Header = {
+            "version": [MAJOR, MINOR],
+            "client": self.id,
+            "run_dir": str(self.run_dir),
+            "rank": self.options.rank,
+            "local_rank": self.options.local_rank,
+            "world_size": self.options.world_size,
+            "host": os.environ.get(PIXLOG_HOST) or socket.gethostname(),
+            "pid": self._pid,
+        }
+        dial = dialer(str(self.run_dir), self.options.daemon)
+        self._delivery = Delivery(identity, self.run_dir, self.options, dial)
+
+    # Logging
+
+    def log_image(
+        self, key: str, data: object, *, step: int | None = None, meta: object = None, **options: Any
+    ) -> Receipt:
+        """Log one image, a list of images or a batch, as one row; returns after one memory copy.
+
+        Args:
+            key: The name of the series, such as "val/pred"; any text.
+            data: Whatever :class:`pixlog.Image` accepts, an ``Image``, or a list or tuple of them.
+            step: A label; any order, repeats and gaps are kept.  Omitted, the client counts for each key.
+            meta: JSON-able data of the row; with several images, a list gives each its own.
+            **options: Those of :class:`pixlog.Image`: ``caption, mode, grouping, classes, boxes, masks,
+                file_type, normalize, value_range, layout, color, quality, ...``.
+
+        Returns:
+            A receipt, pending until the daemon has written the row.
+
+        Raises:
+            InputError, InputTypeError: In strict mode, when the image cannot be logged.  Otherwise that is a
+                warning and a row with state "failed".
+            ClientClosed: In strict mode, after ``close``.
+        """
+        try:
+            key, number = self._check_names(key, step)
+            given = (
+                {name: value for name, value in options.items() if value is not None} if options else options
+            )
+            per_image = meta if isinstance(meta, (list, tuple)) else None
+            if per_image is not None:
+                given = {**given, "meta": per_image}
+            described = describe(data, contract=self.options.contract, **given)
+            return self._submit(key, number, described, None if per_image is not None else meta, None)
+        except Exception as exc:
+            return self._refuse(key, step, exc)
+
+    def log(
+        self, images: Mapping[str, object], *, step: int | None = None, meta: object = None
+    ) -> dict[str, Receipt]:
+        """Log several keys at one step, a row each, linked by ``row.call``; see :meth:`log_image`.
+
+        Without ``step`` all of them get the next one that none of them has had.
+        """
+        try:
+            images = dict(images)
+        except (TypeError, ValueError):
+            error = InputTypeError(f"log() got a {type(images).__name__}, expected a mapping of key to image")
+            if self.options.strict:
+                raise error from None
+            self._warn("log", str(error))
+            return {}
+        if step is None:
+            step = max((self._next_steps.get(key, 0) for key in images), default=0)
+        self._call_count += 1
+        call = f"{self.id}-{self._call_count}"
+        receipts: dict[str, Receipt] = {}
+        for key, data in images.items():
+            try:
+                name, number = self._check_names(key, step)
+                described = describe(data, contract=self.options.contract)
+                receipts[key] = self._submit(name, number, described, meta, call)
+            except Exception as exc:
+                receipts[key] = self._refuse(key, step, exc)
+        return receipts
+
+    def _check_names(self, key: object, step: object) -> tuple[str, int]:
+        """Return key and step as they go into the row; take the next step where none is given."""
+        if not isinstance(key, str):
+            raise InputTypeError(f"key is a {type(key).__name__}, expected str")
+        if step is None:
+            number = self._next_steps.get(key, 0)
+        else:
+            try:
+                number = operator.index(step)  # type: ignore[arg-type]
+            except TypeError:
+                raise InputTypeError(f"{key!r}: step is a {type(step).__name__}, expected int") from None
+            if not -(1 << 63) <= number < 1 << 63:
+                raise InputTypeError(f"{key!r}: step is {number}, expected a number of 64 bits")
+        self._next_steps[key] = max(number + 1, self._next_steps.get(key, 0))
+        return key, number
+
+    def _submit(self, key: str, step: int, described: Described, meta: object, call: str | None) -> Receipt:
+        if self.closed:
+            raise ClientClosed(f"{key!r} step {step} was logged after close()")
+        for warning in described.warnings:
+            self._warn(key, warning)
+        last: Header = {"step": step, "time": time.time()}
+        if meta is not None:
+            last["meta"] = plain(meta, f"{key!r}: meta")
+        if call is not None:
+            last["call"] = call
+        delivery = self._delivery
+        receipt = Receipt(delivery, self.id, key, step)
+        if described.images:
+            described.bind(receipt)
+        if self._is_child:
+            self._connect_in_child()
+        delivery.submit(self._packed(key, described), last, described.buffers, receipt)
+        return receipt
+
+    def _packed(self, key: str, described: Described) -> PackedMap:
+        """Pack what does not change from call to call; of a plain array's key and shape, once."""
+        items = described.items
+        if len(items) != 1 or described.is_list:
+            return pack_map(
+                {"key": key, "contract": self.options.contract, "items": items, "list": described.is_list}
+            )
+        item = items[0]
+        template = self._templates.get((key, id(item)))
+        if template is not None and template[0] is item:
+            return template[1]
+        packed = pack_map({"key": key, "contract": self.options.contract, "items": items})
+        if len(self._templates) >= _MOST_TEMPLATES:
+            self._templates.clear()
+        self._templates[key, id(item)] = (item, packed)
+        return packed
+
+    def _refuse(self, key: object, step: object, exc: Exception) -> Receipt:
+        """Say that a call cannot be logged: raise in strict mode, else warn and write a failed row."""
+        if self.options.strict:
+            raise exc
+        name = key if isinstance(key, str) else repr(key)
+        reason = "; ".join([f"{exc}" or type(exc).__name__, *getattr(exc, "__notes__", ())])
+        number = self._next_steps.get(name, 1) - 1 if step is None else step
+        number = number if type(number) is int and abs(number) < 1 << 63 else 0
+        self._warn(name, f"not logged: {reason}")
+        receipt = Receipt(self._delivery, self.id, name, number)
+        if self.closed:
+            receipt.settle("dropped", reason, [])
+            return receipt
+        if self._is_child:
+            self._connect_in_child()
+        last: Header = {"step": number, "time": time.time()}
+        self._delivery.submit_outcome(pack_map({"key": name, "items": []}), last, "failed", reason, receipt)
+        return receipt
+
+    def _warn(self, key: str, message: str) -> None:
+        """Warn the user, once for each key and beginning of a message."""
+        mark = f"{key}\0{message[:40]}"
+        if mark not in self._warned:
+            self._warned.add(mark)
+            log.warning("pixlog: %r: %s (said once for this key)", key, message)
+
+    # Waiting and ending
+
+    def flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> int:
+        """Wait until everything logged so far is settled; return how many calls are not (0: all are)."""
+        self._delivery.wait(self._delivery.is_settled, timeout_s)
+        return self._delivery.pending_count
+
+    def stats(self) -> Stats:
+        """Return the counts of this process's calls, now; waits for nothing."""
+        return self._delivery.stats()
+
+    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> Stats:
+        """Wait at most ``timeout_s`` until everything is saved, then disconnect; return the final counts.
+
+        Calls that are still pending stay with the daemon, which goes on saving them; a warning says how many.
+        On a terminal, progress is shown after two seconds.  A second call does nothing.
+        """
+        delivery = self._delivery
+        if self.closed:
+            return delivery.stats()
+        self.closed = True
+        deadline = time.monotonic() + timeout_s
+        if not self._is_child:
+            self._wait_showing_progress(deadline)
+            delivery.close(max(0.2, min(1.0, deadline - time.monotonic())))
+            if delivery.pending_count:
+                log.warning(
+                    "pixlog: closed after %g s with %d images not yet saved; the daemon goes on with those it has",
+                    timeout_s,
+                    delivery.pending_count,
+                )
+        return delivery.stats()
+
+    def _wait_showing_progress(self, deadline: float) -> None:
+        delivery = self._delivery
+        if delivery.wait(delivery.is_settled, min(_PROGRESS_AFTER_S, deadline - time.monotonic())):
+            return
+        shown = sys.stderr is not None and sys.stderr.isatty()
+        while (left_s := deadline - time.monotonic()) > 0:
+            if shown:
+                sys.stderr.write(f"\rpixlog: saving, {delivery.pending_count} images left \x1b[K")
+                sys.stderr.flush()
+            if delivery.wait(delivery.is_settled, min(_PROGRESS_EVERY_S, left_s)):
+                break
+        if shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def __enter__(self) -> Client:
+        """Return the client."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the client."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Show the run and the counts."""
+        return f"<Client of {self.run_dir}, rank {self.options.rank}: {self.stats()}>"
+
+    # Fork
+
+    def _after_fork_in_child(self) -> None:
+        """Let go of what belongs to the parent; the child connects when it first logs."""
+        self._delivery.abandon()
+        self._begin()
+        self._is_child = True
+
+    def _connect_in_child(self) -> None:
+        """Connect now, as a child may end with ``os._exit``; when that takes too long, in the background."""
+        self._is_child = False
+        self._delivery.open_soon(_CHILD_CONNECT_S)
+
+
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    for client in list(_clients):
+        client._after_fork_in_child()
+
+
+def _close_all() -> None:
+    for client in list(_clients):
+        client.close()
+
+
+os.register_at_fork(after_in_child=_abandon_all)
+atexit.register(_close_all)
