@@ -13,7 +13,7 @@ from typing import Literal
 from pixlog.bytecount import GIB, MIB
 from pixlogd.cpus import usable_cpu_count
 from pixlogd.encode_defaults import EncodeDefaults, setting
-from pixlogd.setting_kinds import ByteCount, Choice, Duration, Flag, Whole
+from pixlogd.setting_kinds import ByteCount, Choice, Duration, Whole
 
 
 def default_encode_workers() -> int:
@@ -88,9 +88,6 @@ class Settings:
     )
     log_level: Literal["debug", "info", "warning", "error"] = setting(
         "info", Choice(("debug", "info", "warning", "error")), "What daemon.log in the run directory holds."
-    )
-    dedup: bool = setting(
-        False, Flag(), "Keep one file for equal pixels of a run, with a row for each time they are logged."
     )
     encode: EncodeDefaults = field(default_factory=EncodeDefaults)
     """The ``[encode]`` table: how images are encoded unless their key or their call says otherwise."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pixlogd
 import reference_pages
 from pixlog import environment
 from pixlogd.encode_defaults import EncodeDefaults
@@ -97,3 +98,14 @@ def test_effective_toml_reads_back(pattern: str, seconds: float, nbytes: int) ->
     assert document["drain_s"] == seconds
     kind = SCALARS["queue_bytes"].metadata["kind"]
     assert kind.from_toml(document["queue_bytes"]) == nbytes
+
+
+@pytest.mark.parametrize("name", list(SCALARS))
+def test_setting_has_reader(name: str) -> None:
+    """Each setting is read somewhere in the daemon beside the code that merges settings: none is without effect."""
+    sources = [
+        path for path in Path(pixlogd.__file__).parent.rglob("*.py") if not path.stem.startswith("setting")
+    ]
+    holder = "defaults" if "." in name else "settings"
+    read = re.compile(rf"{holder}\.{name.rpartition('.')[2]}\b")
+    assert any(read.search(path.read_text(encoding="utf-8")) for path in sources)

@@ -55,7 +55,6 @@ VALUES: list[tuple[str, Any, str, str, tuple[Any, Any, Any]]] = [
     ("max_arena_bytes", MIB, "2MiB", '"3MiB"', (MIB, 2 * MIB, 3 * MIB)),
     ("loop", "asyncio", "uvloop", '"auto"', ("asyncio", "uvloop", "auto")),
     ("log_level", "debug", "error", '"warning"', ("debug", "error", "warning")),
-    ("dedup", True, "yes", "true", (True, True, True)),
     ("encode.file_type", "jpg", "webp", '"avif"', ("jpg", "webp", "avif")),
     ("encode.level", "small", "pillow", '"small"', ("small", "pillow", "small")),
     ("encode.quality", 1, "2", "3", (1, 2, 3)),
@@ -118,7 +117,7 @@ def test_settings_read_file_of_variable(tmp_path: Path) -> None:
         ("idle_exit_s = -1", "setting 'idle_exit_s': got -1, expected a number from 0 to 86400"),
         ("fsync = 'always'", "setting 'fsync': got 'always', expected one of \"off\", \"batch\""),
         ("queue_bytes = '1KiB'", "setting 'queue_bytes': got '1KiB', expected a byte count"),
-        ("dedup = 1", "setting 'dedup': got 1, expected true or false"),
+        ("[encode]\nlossless = 1", "setting 'encode.lossless': got 1, expected true or false"),
         (
             "[encode]\nbackground = [0, 0]",
             "setting 'encode.background': got [0, 0], expected a colour such as",
@@ -159,7 +158,7 @@ def test_settings_refuse_missing_file(tmp_path: Path) -> None:
     [
         ("PIXLOG_NICE", "low", "a whole number from 0 to 19"),
         ("PIXLOG_IDLE_EXIT_S", "nan", "a number from 0 to 86400"),
-        ("PIXLOG_DEDUP", "perhaps", "1 or 0"),
+        ("PIXLOG_ENCODE_LOSSLESS", "perhaps", "1 or 0"),
         ("PIXLOG_ENCODE_BACKGROUND", "1,2", "a colour such as"),
     ],
 )
@@ -226,10 +225,10 @@ def test_assignment_refuses_bad_text(text: str, message: str) -> None:
 
 def test_assignment_reads_text_of_each_kind() -> None:
     """Assignments are read like variables and may hold spaces and further equal signs."""
-    texts = ["nice = 3", "dedup=on", "encode.background=1,2,3", "encode_workers=auto"]
+    texts = ["nice = 3", "encode.lossless=on", "encode.background=1,2,3", "encode_workers=auto"]
     assert parse_assignments(texts) == {
         "nice": 3,
-        "dedup": True,
+        "encode.lossless": True,
         "encode.background": (1, 2, 3),
         "encode_workers": default_encode_workers(),
     }
