@@ -164,8 +164,10 @@ def _check_options_fit(content: Content) -> None:
             raise InputError(
                 f"{name}={content.options[name]!r} says how an array is read; this image is no array"
             )
-    if color in ("BGR", "BGRA") and not isinstance(content.source, PilSource):
-        raise InputError(f"color={color!r} cannot be applied to a file, which is stored as it is")
+    if color in ("BGR", "BGRA"):
+        raise InputError(
+            f"color={color!r} says how an array is read; PIL images and files know their own order"
+        )
 
 
 def _check_overlays_fit(content: Content) -> None:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pixlog.capture import EarlierSource
+import numpy as np
+import numpy.typing as npt
+
+from pixlog.capture import ArraySource, EarlierSource, ReferenceSource, capture
 from pixlog.classes import Classes
 from pixlog.content import Content, take_content
-from pixlog.errors import InputTypeError
+from pixlog.errors import InputError, InputTypeError
 from pixlog.plain import Plain
 
 if TYPE_CHECKING:
+    from PIL.Image import Image as PilImage
+
+    from pixlog.client import Client
     from pixlog.receipt import Receipt
+    from pixlog.run import Run
 
 
 class Image:
@@ -33,7 +40,8 @@ class Image:
 
     Arguments of wandb.Image 0.18.0, positional in this order:
 
-    * ``mode``: Pillow mode that an array is converted to; files, figures and PIL images keep theirs.
+    * ``mode``: Pillow mode that an array, a figure or a PIL image is converted to (under the contract "wandb" a NumPy
+      array alone); files keep theirs.
     * ``caption``: any JSON-able value.  ``grouping``: a number.
     * ``classes``: ``Classes``, or dicts with "id" and "name" (and "color").
     * ``boxes``, ``masks``: ``{group: BoundingBoxes2D or dict}``, ``{group: ImageMask or dict}``.
@@ -64,7 +72,7 @@ class Image:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(  # noqa: PLR0917 - the positions are wandb.Image's
+    def __init__(
         self,
         data_or_path: object,
         mode: str | None = None,
@@ -172,6 +180,107 @@ class Image:
         """
         merged = self._content.merged_classes()
         return Classes(merged) if merged else None
+
+    @property
+    def image(self) -> PilImage | None:
+        """The pixels that are saved, as a PIL image made anew at each access; None for a reference.
+
+        For a jpg, webp or avif these are the pixels that are left after encoding with Pillow.  Raises
+        ``MissingExtra`` without Pillow, and ``InputError`` for a batch without ``grid``.
+        """
+        from pixlog.image_pixels import pil_image_of
+
+        return pil_image_of(self._content)
+
+    def guess_mode(self, data: object) -> str:
+        """Return "L", "RGB" or "RGBA" for an array, by its shape alone; the rule of wandb.Image 0.18.0.
+
+        (H, W) is "L", a last axis of 3 or 4 "RGB" or "RGBA".  The default contract also knows (H, W, 1).  Raises
+        ``InputError`` for other shapes, ``InputTypeError`` for what is no array.
+        """
+        source = capture(data, copy=False)
+        if not isinstance(source, ArraySource):
+            raise InputTypeError(f"guess_mode got {type(data).__name__}, expected an array")
+        shape = source.array.shape
+        if len(shape) == 2 or (len(shape) == 3 and shape[2] == 1 and self._content.contract != "wandb"):
+            return "L"
+        mode = {3: "RGB", 4: "RGBA"}.get(shape[-1]) if shape else None
+        if mode is None:
+            raise InputError(f"guess_mode got the shape {shape}, expected (H, W), (H, W, 3) or (H, W, 4)")
+        return mode
+
+    @classmethod
+    def to_uint8(cls, data: object) -> npt.NDArray[np.uint8]:
+        """Convert values to 8-bit levels with the rule of wandb.Image 0.18.0; shape kept, input unchanged.
+
+        With any value below 0 the array is stretched from its minimum and maximum to [0, 1]; what is then at most 1
+        everywhere is multiplied by 255; the rest is clipped to 0…255.  Fractions are cut off.  NaN becomes 0.
+        Raises ``InputError`` for an empty array, ``InputTypeError`` for what is no numeric array.
+        """
+        from pixlog.image_pixels import wandb_uint8
+
+        return wandb_uint8(capture(data, copy=False))
+
+    @classmethod
+    def all_captions(cls, images: Sequence[Image]) -> list[Plain] | Literal[False]:
+        """Return the captions in order, None where missing; False if the *first* image has none.
+
+        Looking at the first alone is wandb.Image 0.18.0's rule; logging keeps every caption under the default
+        contract.  Raises ``InputError`` for an empty list.
+        """
+        if not images:
+            raise InputError("all_captions got an empty list, expected at least one image")
+        return False if images[0].caption is None else [image.caption for image in images]
+
+    @classmethod
+    def all_boxes(
+        cls, images: Sequence[Image], run: Client | Run, run_key: str, step: int | str
+    ) -> list[dict[str, Any] | None] | Literal[False]:
+        """Return each image's stored boxes, None for an image without; False if none has any.
+
+        An entry is ``{group: {"_type", "sha256", "size", "path"}}``, as the manifest has it.  The images
+        must have been logged; the call waits up to 30 s until they are saved.  ``run`` is the client that logged them
+        or a ``Run`` of the same directory; ``run_key`` and ``step`` are there for wandb.Image's signature.
+
+        Raises ``InputError`` for an image that was not logged, ``RunError`` for one that was not saved.
+        """
+        from pixlog.stored_overlays import stored_overlays
+
+        return stored_overlays(images, run, "boxes")
+
+    @classmethod
+    def all_masks(
+        cls, images: Sequence[Image], run: Client | Run, run_key: str, step: int | str
+    ) -> list[dict[str, Any] | None] | Literal[False]:
+        """Return each image's stored masks, as ``all_boxes`` does the boxes."""
+        from pixlog.stored_overlays import stored_overlays
+
+        return stored_overlays(images, run, "masks")
+
+    def __eq__(self, other: object) -> bool:
+        """Compare grouping, caption, size, merged classes and decoded pixels, as wandb.Image 0.18.0 does.
+
+        Overlays, formats and paths do not count; references compare by their URLs alone.
+        """
+        if not isinstance(other, Image):
+            return NotImplemented
+        one, two = self._content, other._content
+        if self is other:
+            return True
+        if isinstance(one.source, ReferenceSource) or isinstance(two.source, ReferenceSource):
+            return one.source == two.source
+        if isinstance(one.source, EarlierSource) or isinstance(two.source, EarlierSource):
+            if one.source != two.source:
+                return False
+        elif one.size != two.size and one.size is not None and two.size is not None:
+            return False
+        if (self.grouping, self.caption) != (other.grouping, other.caption):
+            return False
+        if one.merged_classes() != two.merged_classes():
+            return False
+        from pixlog.image_pixels import same_pixels
+
+        return same_pixels(self.image, other.image)
 
     def __repr__(self) -> str:
         """Show size, format and caption."""

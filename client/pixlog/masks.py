@@ -30,9 +30,10 @@ class ImageMask:
     """One mask over an image; ``val`` is ``{"mask_data": ids, "class_labels": {id: name}}`` or ``{"path": file}``.
 
     ``mask_data`` is two-dimensional, (height, width): a NumPy array, a tensor of any framework or a PIL image of mode
-    1, L, P, I or I;16, of bool, integer or floating-point dtype (fractions are cut off).  Ids go from 0 to 65535;
-    W&B's end at 255.  A mask file is stored as it is and its labels are not recorded, as wandb 0.18.0 does.  ``val``
-    is copied and never changed.  ``key`` is the group's name.
+    1, L, P, I or I;16, of bool, integer or floating-point dtype.  Ids go from 0 to 65535; W&B's end at 255.  Fractions
+    make the row fail under the default contract and are cut off under "wandb".  A mask file is stored as it is and
+    its labels are not recorded, as wandb 0.18.0 does.  ``val`` is copied and never changed.  ``key`` is the group's
+    name.
 
     Raises ``InputTypeError`` (a ``TypeError``) for another shape, dtype or range, ``InputKeyError`` (a ``KeyError``)
     for neither entry, ``InputError`` for an empty mask, and the ``InputFileError`` family for the file.
@@ -130,11 +131,15 @@ def _narrow(array: Array, dtype: str, where: str) -> Array:
         raise InputTypeError(f"{where} has the dtype {dtype}, expected bool, integers or floats")
     if dtype == "bfloat16":
         array = (array.astype(np.uint32) << 16).view(np.float32)
+    elif array.dtype.itemsize == 2 and array.dtype.kind == "f":
+        array = array.astype(np.float32)  # 65504 is float16's largest number, so comparing needs more
     low, high = array.min(), array.max()
     if not (low >= 0 and high <= MAX_CLASS_ID):  # NaN fails both
         raise InputTypeError(
             f"{where} has values from {low} to {high}, expected ids from 0 to {MAX_CLASS_ID}"
         )
+    if array.dtype.kind == "f":
+        return array  # whether fractions are allowed is for the contract to say
     ids: Array = array.astype(np.uint8 if high < 256 else np.uint16)
     return ids
 

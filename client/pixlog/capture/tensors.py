@@ -20,9 +20,12 @@ def from_torch(tensor: Any, *, owned: bool) -> ArraySource:
     """
     torch = sys.modules["torch"]
     try:
+        plain = tensor.detach()
+        if str(plain.layout) != "torch.strided":
+            plain = plain.to_dense()
         # Subclasses may override any method; what is logged is the plain tensor underneath.
-        plain = tensor.detach().as_subclass(torch.Tensor)
-        host, private = _to_host(_dense(plain))
+        plain = plain.as_subclass(torch.Tensor)
+        host, private = _to_host(_settled(plain))
         array, dtype = _as_array(torch, host)
     except InputTypeError:
         raise
@@ -34,14 +37,11 @@ def from_torch(tensor: Any, *, owned: bool) -> ArraySource:
     return ArraySource(array if owned or private else snapshot(array), dtype, ORIGIN)
 
 
-def _dense(tensor: Any) -> Any:
+def _settled(tensor: Any) -> Any:
+    """Return the tensor with quantisation, conjugation and negation carried out, where there is any."""
     if tensor.is_quantized:
         return tensor.dequantize()
-    if str(tensor.layout) != "torch.strided":
-        return tensor.to_dense()
-    if tensor.is_conj():
-        tensor = tensor.resolve_conj()
-    return tensor.resolve_neg()
+    return tensor.resolve_conj().resolve_neg()
 
 
 def _to_host(tensor: Any) -> tuple[Any, bool]:
