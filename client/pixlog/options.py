@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
 
 from pixlog import environment
 from pixlog.bytecount import BYTE_COUNT, GIB, KIB, MIB, memory_limit_bytes, parse_bytes
@@ -22,8 +21,7 @@ MAX_SOCKET_PATH_BYTES: Final = 107
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class ClientOptions:
+class ClientOptions(NamedTuple):
     """The options of one client, checked, with nothing left to default.
 
     ``daemon`` is ``"auto"``, ``"require"`` or the path of a daemon's socket; ``local_rank`` and ``world_size`` are
