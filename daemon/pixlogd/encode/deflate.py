@@ -1,0 +1,68 @@
+"""Deflate and CRC: ISA-L where the package ``isal`` is installed, zlib otherwise.
+
+**A small window makes photographs smaller.**  ISA-L's fast levels take every match they find.  In filtered
+photographs almost all matches are three or four bytes of noise that a Huffman code spells more cheaply than a
+far distance does.  A window of 512 bytes leaves only near, cheap matches: 2 to 5 % fewer bytes in the same time.
+Flat graphics want the opposite, since the row above lies thousands of bytes back; so the window is part of the
+plan that is measured per picture, and any inflate reads either, because the zlib header names the window.
+
+zlib's counterpart of the small window is its ``Z_RLE`` strategy, which the fallback uses.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any, Final, Protocol
+
+_isal: Any
+try:
+    from isal import isal_zlib as _isal
+except ImportError:
+    _isal = None
+
+NEAR: Final = 9  # log2 of the window in bytes
+FAR: Final = 15
+
+HAVE_ISAL: Final = _isal is not None
+
+
+class Deflater(Protocol):
+    """A zlib stream under construction."""
+
+    def compress(self, data: Any, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
+
+
+def crc32(data: Any, start: int = 0) -> int:
+    """The CRC-32 of PNG and zip of any bytes-like, continued from ``start``."""
+    if _isal is not None:
+        return int(_isal.crc32(data, start))
+    return zlib.crc32(data, start)
+
+
+def fast_deflater(window_bits: int) -> Deflater:
+    """A stream for speed."""
+    if _isal is not None:
+        # memLevel 4 makes ISA-L end a block, and adapt its codes, more often than 8 does: 0.5 % fewer bytes.
+        stream: Deflater = _isal.compressobj(1, zlib.DEFLATED, window_bits, 4)
+        return stream
+    return zlib.compressobj(
+        1, zlib.DEFLATED, FAR, 9, zlib.Z_RLE if window_bits == NEAR else zlib.Z_DEFAULT_STRATEGY
+    )
+
+
+def fast_deflate(data: Any, window_bits: int) -> bytes:
+    """``data`` as one whole zlib stream, for speed; meant for a few kilobytes."""
+    if _isal is not None:
+        whole: bytes = _isal.compress(data, 1, window_bits)
+        return whole
+    stream = fast_deflater(window_bits)
+    return stream.compress(data) + stream.flush()
+
+
+def small_deflater(window_bits: int) -> Deflater:
+    """A stream for few bytes.  On photographs level 9 costs five times level 6 and gains 1 %."""
+    if window_bits == NEAR:
+        return zlib.compressobj(6, zlib.DEFLATED, FAR, 9, zlib.Z_FILTERED)
+    return zlib.compressobj(9, zlib.DEFLATED, FAR, 9, zlib.Z_DEFAULT_STRATEGY)
