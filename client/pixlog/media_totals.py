@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pixlog.row_index import RowIndex
-from pixlog.rows import read_lines
+from pixlog.row_lines import read_lines
 
 _FILE = re.compile(rb'"path":"((?:[^"\\]|\\.)*)","sha256":"[^"]*","size":(\d+),"role":"(\w+)"')
 _ROWS_A_REPORT = 10_000

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pixlog.errors import InputError, InputTypeError
-from pixlog.segment_scan import STATES, UNREADABLE
+from pixlog.row_prefix import STATES
+from pixlog.segment_scan import UNREADABLE
 
 if TYPE_CHECKING:
     from pixlog.rows import Row

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -14,11 +13,10 @@ import numpy.typing as npt
 
 from pixlog.errors import InputError, RunError
 from pixlog.row_index import RowIds, RowIndex
+from pixlog.row_lines import read_lines
 from pixlog.saved_image import SavedImage, images_of
-from pixlog.segment_scan import UNREADABLE
 from pixlog.stored_media import MediaFile, media_file
 
-_LINES_A_BATCH: Final = 256
 COLUMNS: Final = ("step", "rank", "seq", "time")
 
 
@@ -238,28 +236,3 @@ class Images(Sequence[SavedImage]):
 
     def __repr__(self) -> str:
         return f"<Images of {self._rows!r}>"
-
-
-def read_lines(index: RowIndex, ids: RowIds) -> Iterator[tuple[int, bytes]]:
-    """Yield (row id, line) for each id, opening each segment once a batch and keeping none open."""
-    for first in range(0, len(ids), _LINES_A_BATCH):
-        batch = ids[first : first + _LINES_A_BATCH]
-        places = index.table[batch]
-        lines: list[tuple[int, bytes]] = []
-        descriptors: dict[int, int] = {}
-        try:
-            for row_id, place in zip(batch.tolist(), places, strict=True):
-                number = int(place["segment"])
-                if place["state"] == UNREADABLE:
-                    continue
-                if number not in descriptors:
-                    descriptors[number] = os.open(index.segments[number].path, os.O_RDONLY | os.O_CLOEXEC)
-                lines.append(
-                    (row_id, os.pread(descriptors[number], int(place["nbytes"]), int(place["offset"])))
-                )
-        except OSError as error:
-            raise RunError(f"cannot read {error.filename or 'a segment'}: {error.strerror}") from error
-        finally:
-            for descriptor in descriptors.values():
-                os.close(descriptor)
-        yield from lines

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pixlog.row_index import RowIndex
-from pixlog.segment_scan import STATES, UNREADABLE
+from pixlog.row_prefix import STATES
+from pixlog.segment_scan import UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,9 @@
 """Find the rows of a manifest segment without parsing them.
 
-Theory of operation.  A segment is a file of JSON lines that one daemon appends to.  Its writer always puts the
-same seven fields first, in the same order and without blanks, so one regular expression that runs over a block
-of a few megabytes finds key, step, rank, client, seq, state and time of every line in it; the rest of the line
-stays unread.  The block's newlines, found by numpy, give the place of each line.  When the expression matched
-as many lines as there are, each match is one line, in order; otherwise (a foreign writer, a damaged line) the
-block is gone through line by line, with ``json`` where the expression fails.
-
-Measured with one core on 1,000,000 rows of 600 bytes: 2.3 µs a row this way, 9 µs with ``json.loads``.
+Theory of operation.  A segment is a file of JSON lines that one daemon appends to.  It is read in blocks of a
+few megabytes; numpy finds the newlines and the fields that every row begins with, and the rest of the line stays
+unread.  Lines of another form than pixlog's own are looked at one by one, with ``json``; what is not a row is
+counted.
 
 Bytes behind the last newline are a line that is still being written, or one that a killed writer left
 unfinished: they are not consumed, and looked at again at the next scan.
@@ -17,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,12 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pixlog.errors import RunError
+from pixlog.row_prefix import RANK_DIGITS, SEQ_DIGITS, STATES, STEP_DIGITS, read_prefixes
 
 FORMAT_VERSION: Final = 1
 """The one major version of the row format that this module reads."""
-
-STATES: Final = ("saved", "failed", "dropped")
-"""The states a row can have, in the order of their codes in the index."""
 
 UNREADABLE: Final = len(STATES)
 """Code of a row whose beginning looked right and whose rest turned out not to be JSON."""
@@ -53,19 +46,9 @@ ROW_DTYPE: Final = np.dtype(
 )
 """What is kept of each row in memory: 53 bytes."""
 
-BLOCK_NBYTES: Final = 8 << 20
+BLOCK_NBYTES: Final = 4 << 20
 EXAMPLES_KEPT: Final = 20
-
-# The digits are limited so that every match fits the columns: steps to 18, ranks to 9, seq to 12 digits.
-_ROW: Final = re.compile(
-    rb'^\{"v":1,"key":"([^"\\\n]*(?:\\[^\n][^"\\\n]*)*)","step":(-?\d{1,18}),"rank":(-?\d{1,9}),'
-    rb'"client":"([^"\\\n]{1,64})","seq":(\d{1,12}),"state":"(saved|failed|dropped)",'
-    rb'"time":(-?\d{1,15}(?:\.\d{1,20})?),[^\n]*\}\n',
-    re.MULTILINE,
-)
-_STATE_CODE: Final = {name.encode(): code for code, name in enumerate(STATES)}
-
-_Fields = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes]
+_UNREAD: Final = -1
 
 
 @dataclass(slots=True)
@@ -116,10 +99,13 @@ class NumberedNames:
         return self._numbers.get(name)
 
     def numbers_of_json(self, texts: list[bytes]) -> list[int]:
-        """Return the numbers of JSON string bodies (without their quotes)."""
+        """Return the numbers of JSON strings that are given without their quotes; -1 for what is none."""
         cache = self._numbers_of_json
         for text in set(texts) - cache.keys():
-            cache[text] = self.number(json.loads(b'"' + text + b'"'))
+            try:
+                cache[text] = self.number(json.loads(b'"' + text + b'"'))
+            except ValueError:
+                cache[text] = -1
         return [cache[text] for text in texts]
 
 
@@ -178,61 +164,48 @@ class SegmentScanner:
 
     def _scan_block(self, segment: Segment, block: bytes, nbytes: int) -> npt.NDArray[np.void]:
         """Return the rows of the first ``nbytes`` of ``block``, whole lines from where reading has got to."""
-        ends = np.flatnonzero(np.frombuffer(block, np.uint8, nbytes) == ord("\n")) + 1
+        text = np.frombuffer(block, np.uint8, nbytes)
+        ends = np.flatnonzero(text == ord("\n")) + 1
         starts = np.empty_like(ends)
         starts[0], starts[1:] = 0, ends[:-1]
-        matches: list[_Fields] = _ROW.findall(block, 0, nbytes)
-        if len(matches) != len(ends):
-            kept: list[int] = []
-            matches = []
-            for i, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
-                match = self._match_line(segment, block[start:end], segment.read_nbytes + start)
-                if match is not None:
-                    kept.append(i)
-                    matches.append(match)
-            starts, ends = starts[kept], ends[kept]
-        rows = np.empty(len(matches), ROW_DTYPE)
-        if not matches:
-            return rows
-        key, step, rank, client, seq, state, time = zip(*matches, strict=True)
+        rows = np.empty(len(ends), ROW_DTYPE)
         rows["segment"] = segment.number
         rows["offset"] = segment.read_nbytes + starts
         rows["nbytes"] = ends - starts
-        rows["key"] = self._keys.numbers_of_json(list(key))
-        rows["step"] = _numbers(step, np.int64)
-        rows["rank"] = _numbers(rank, np.int64)
-        rows["client"] = self._clients.numbers_of_json(list(client))
-        rows["seq"] = _numbers(seq, np.int64)
-        rows["state"] = [_STATE_CODE[name] for name in state]
-        rows["time"] = _numbers(time, np.float64)
-        return rows
+        rows["key"] = _UNREAD
+        for found in read_prefixes(text, starts, ends):
+            rows["step"][found.lines] = found.step
+            rows["rank"][found.lines] = found.rank
+            rows["client"][found.lines] = self._clients.numbers_of_json(found.client)
+            rows["seq"][found.lines] = found.seq
+            rows["state"][found.lines] = found.state
+            rows["time"][found.lines] = found.time
+            rows["key"][found.lines] = self._keys.numbers_of_json(found.key)
+            rows["key"][found.lines[rows["client"][found.lines] < 0]] = _UNREAD
+        unread = np.flatnonzero(rows["key"] == _UNREAD)
+        for line in unread:
+            self._scan_line(segment, block[starts[line] : ends[line]], rows[line : line + 1])
+        return rows[rows["key"] != _UNREAD] if len(unread) else rows
 
-    def _match_line(self, segment: Segment, line: bytes, offset: int) -> _Fields | None:
-        """Return the leading fields of one line, or None and count the problem."""
-        found = _ROW.findall(line)
-        if found:
-            return tuple(found[0])  # type: ignore[return-value]
-        where = f"{segment.path.name}, byte {offset}"
+    def _scan_line(self, segment: Segment, line: bytes, row: npt.NDArray[np.void]) -> None:
+        """Fill in one row from its line, or leave it unread and count the problem."""
+        where = f"{segment.path.name}, byte {row['offset'][0]}"
         try:
-            row = json.loads(line)
+            fields = json.loads(line)
         except ValueError as error:
             self._problems.not_json += 1
             self._problems.note(f"{where}: not JSON ({error}): {line[:60]!r}")
-            return None
-        complaint = check_row(row, where)
+            return
+        complaint = check_row(fields, where)
         if complaint is not None:
             self._problems.not_a_row += 1
             self._problems.note(f"{where}: {complaint}")
-            return None
-        return (
-            json.dumps(row["key"])[1:-1].encode(),
-            str(row["step"]).encode(),
-            str(row["rank"]).encode(),
-            json.dumps(row["client"])[1:-1].encode(),
-            str(row["seq"]).encode(),
-            row["state"].encode(),
-            repr(float(row["time"])).encode(),
-        )
+            return
+        for name in ("step", "rank", "seq", "time"):
+            row[name] = fields[name]
+        row["state"] = STATES.index(fields["state"])
+        row["client"] = self._clients.number(fields["client"])
+        row["key"] = self._keys.number(fields["key"])
 
 
 def check_row(row: Any, where: str) -> str | None:
@@ -248,10 +221,10 @@ def check_row(row: Any, where: str) -> str | None:
     checks: dict[str, Callable[[Any], bool]] = {
         "v": lambda v: type(v) is int,
         "key": lambda v: isinstance(v, str),
-        "step": lambda v: type(v) is int and abs(v) < 10**18,
-        "rank": lambda v: type(v) is int and abs(v) < 10**9,
+        "step": lambda v: type(v) is int and abs(v) < 10**STEP_DIGITS,
+        "rank": lambda v: type(v) is int and abs(v) < 10**RANK_DIGITS,
         "client": lambda v: isinstance(v, str) and 0 < len(v) <= 64,
-        "seq": lambda v: type(v) is int and 0 <= v < 10**12,
+        "seq": lambda v: type(v) is int and 0 <= v < 10**SEQ_DIGITS,
         "state": lambda v: v in STATES,
         "time": lambda v: type(v) in (int, float) and abs(v) < 1e15,
     }
@@ -270,8 +243,3 @@ def list_segments(manifest_dir: Path) -> list[str]:
             return sorted(entry.name for entry in entries if entry.name.endswith(".jsonl"))
     except FileNotFoundError:
         return []
-
-
-def _numbers(texts: tuple[bytes, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
-    """Parse decimal numbers; joining and parsing them at once takes a third of the time of ``map(int, …)``."""
-    return np.fromstring(b",".join(texts).decode("ascii"), dtype=dtype, sep=",")
