@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pixlog.environment import PIXLOG_RUNTIME_DIR
+from pixlog.environment import PIXLOG_CONFIG, PIXLOG_RUNTIME_DIR
 from pixlog.errors import ConnectError, MissingExtra
 
 SOCKET_PATH_LIMIT_NBYTES = 107
@@ -56,7 +56,7 @@ def runtime_dir() -> Path:
 
 def _runtime_dir_name() -> Path:
     if configured := os.environ.get(PIXLOG_RUNTIME_DIR):
-        return Path(configured)
+        return Path(os.path.abspath(configured))
     user = os.environ.get("XDG_RUNTIME_DIR")
     if user and os.access(user, os.W_OK | os.X_OK) and len(os.fsencode(user)) < 60:
         return Path(user) / "pixlog"
@@ -189,6 +189,7 @@ def start_daemon(run_dir: str, path: Path, deadline: float) -> None:
             start_new_session=True,
             pass_fds=(write_fd,),
             cwd="/",
+            env=_daemon_environment(),
         )
         os.close(write_fd)
         write_fd = -1
@@ -203,6 +204,15 @@ def start_daemon(run_dir: str, path: Path, deadline: float) -> None:
         raise MissingExtra("the pixlog daemon", extra, package)
     if word != "ready":
         raise ConnectError(word or f"the daemon ended while it started; see {run_dir}/daemon.log")
+
+
+def _daemon_environment() -> dict[str, str]:
+    """Return the environment for a process whose working directory is another one than ours."""
+    environ = dict(os.environ)
+    for name in (PIXLOG_CONFIG, PIXLOG_RUNTIME_DIR):
+        if environ.get(name):
+            environ[name] = os.path.abspath(environ[name])
+    return environ
 
 
 def _read_word(fd: int, deadline: float) -> str:
