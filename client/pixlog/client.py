@@ -26,6 +26,7 @@ from pixlog.environment import PIXLOG_HOST, PIXLOG_RUN_DIR
 from pixlog.errors import ClientClosed, ConfigError, InputTypeError
 from pixlog.options import ClientOptions, resolve_client_options
 from pixlog.plain import plain
+from pixlog.process_identity import started_ticks
 from pixlog.protocol import MAJOR, MINOR, Header, PackedMap, pack_map
 from pixlog.receipt import Receipt
 from pixlog.rendezvous import dialer
@@ -120,6 +121,7 @@ class Client:
             "world_size": self.options.world_size,
             "host": os.environ.get(PIXLOG_HOST) or socket.gethostname(),
             "pid": self._pid,
+            "started": started_ticks(self._pid),
         }
         dial = dialer(str(self.run_dir), self.options.daemon)
         self._delivery = Delivery(identity, self.run_dir, self.options, dial)

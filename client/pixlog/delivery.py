@@ -24,81 +24,26 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from pixlog.arena import SHARED_SUPPORTED, Arena, ArenaPool, Region, aligned
+from pixlog.arena import SHARED_SUPPORTED, Arena, ArenaPool, Region
 from pixlog.errors import PixlogError
+from pixlog.gather import Pixels, copy_into, lay_out, private_copy
 from pixlog.link import Dial, Link, Message
 from pixlog.options import ClientOptions
-from pixlog.protocol import Buffer, Frame, Header, Kind, PackedMap, encode_head, encode_head_of
+from pixlog.pending import Counts, Pending
+from pixlog.protocol import Frame, Header, Kind, PackedMap, encode_head, encode_head_of
 from pixlog.receipt import Receipt, State
-from pixlog.spill import Spill, Spilled
+from pixlog.spill import Spill
 from pixlog.stats import Stats
 
 log = logging.getLogger("pixlog")
 
-Pixels: TypeAlias = npt.NDArray[Any] | Buffer
-"""What a call hands over to be copied: an array of any strides, or bytes."""
-
 _MAX_ARENAS = 32
-_MOST_REASONS = 64
 _LARGEST_INLINE_NBYTES = 1 << 31
-
-
-@dataclass(slots=True)
-class Pending:
-    """One call that is not acknowledged, and what is needed to say it again.
-
-    ``outcome`` marks a call that ended here, of which the user was told when it did.
-    """
-
-    head: bytes
-    receipt: Receipt
-    region: Region | None = None
-    payload_nbytes: int = 0
-    spilled: Spilled | None = None
-    outcome: bool = False
-
-    def buffers(self) -> Sequence[Buffer]:
-        """Return the buffers of its frame: the pixels only where the daemon cannot see them."""
-        if self.region is None or self.region.arena.fd is not None:
-            return (self.head,)
-        return (self.head, self.region.memory[: self.payload_nbytes].data)
-
-
-@dataclass(slots=True)
-class Counts:
-    """How many calls came to which end; ``dropped_reasons`` and ``failed_reasons`` count each reason."""
-
-    accepted: int = 0
-    saved: int = 0
-    failed: int = 0
-    dropped: int = 0
-    nbytes: int = 0
-    spilled: int = 0
-    failed_reasons: dict[str, int] = field(default_factory=dict)
-    dropped_reasons: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def settled(self) -> int:
-        """Calls that reached their end."""
-        return self.saved + self.failed + self.dropped
-
-    def settle(self, state: State, reason: str | None) -> None:
-        """Count one call that reached ``state``."""
-        if state == "saved":
-            self.saved += 1
-        elif state == "failed":
-            self.failed += 1
-            _count_reason(self.failed_reasons, reason)
-        else:
-            self.dropped += 1
-            _count_reason(self.dropped_reasons, reason)
 
 
 class Delivery:
@@ -177,10 +122,10 @@ class Delivery:
         what a signal handler raises, and then nothing was accepted.
         """
         if self._lock_owner == threading.get_ident():
-            self._deferred.append((header, last, [_private_copy(piece) for piece in pixels], receipt))
+            self._deferred.append((header, last, [private_copy(piece) for piece in pixels], receipt))
             self._link.wake()
             return
-        buffers, nbytes = _lay_out(pixels)
+        buffers, nbytes = lay_out(pixels)
         last["buffers"] = buffers
         if not nbytes:
             self._commit(header, last, receipt)
@@ -189,7 +134,7 @@ class Delivery:
         if region is None:
             self._submit_when_full(header, last, pixels, nbytes, receipt)
             return
-        _copy(pixels, buffers, region.memory)
+        copy_into(pixels, buffers, region.memory)
         self._commit(header, last, receipt, region, nbytes)
 
     def submit_outcome(
@@ -279,7 +224,7 @@ class Delivery:
         if policy == "block":
             region = self._wait_for_room(nbytes)
             if region is not None:
-                _copy(pixels, last["buffers"], region.memory)
+                copy_into(pixels, last["buffers"], region.memory)
                 self._commit(header, last, receipt, region, nbytes)
                 return
             reason += f" within {self._options.timeout_s:g} s"
@@ -313,7 +258,7 @@ class Delivery:
         if nbytes >= _LARGEST_INLINE_NBYTES:
             return f"buffer full, and {nbytes} bytes are too many for one spilled frame"
         payload = np.zeros(nbytes, np.uint8)
-        _copy(pixels, last["buffers"], payload)
+        copy_into(pixels, last["buffers"], payload)
         refusal: str | None = None
         with self._lock:
             self._enter()
@@ -481,47 +426,3 @@ class Delivery:
 
 def _arena_head(arena: Arena) -> bytes:
     return encode_head(Kind.ARENA, {"arena": arena.id, "nbytes": arena.nbytes})
-
-
-def _lay_out(pixels: Sequence[Pixels]) -> tuple[list[tuple[int, int]], int]:
-    """Place the buffers of one call behind one another; return their extents and the payload's bytes."""
-    if len(pixels) == 1:
-        nbytes = _nbytes_of(pixels[0])
-        return [(0, nbytes)], nbytes
-    extents: list[tuple[int, int]] = []
-    end = 0
-    for piece in pixels:
-        offset, nbytes = aligned(end), _nbytes_of(piece)
-        extents.append((offset, nbytes))
-        end = offset + nbytes
-    return extents, end
-
-
-def _nbytes_of(piece: Pixels) -> int:
-    return piece.nbytes if isinstance(piece, (np.ndarray, memoryview)) else len(piece)
-
-
-def _copy(
-    pixels: Sequence[Pixels], extents: Sequence[tuple[int, int]], memory: npt.NDArray[np.uint8]
-) -> None:
-    """Copy each piece to its extent, arrays in C order: the one memory copy of a call."""
-    for piece, (offset, nbytes) in zip(pixels, extents, strict=True):
-        if not nbytes:
-            continue
-        target = memory[offset : offset + nbytes]
-        if isinstance(piece, np.ndarray):
-            np.copyto(target.view(piece.dtype).reshape(piece.shape), piece)
-        else:
-            np.copyto(target, np.frombuffer(piece, np.uint8))
-
-
-def _private_copy(piece: Pixels) -> Pixels:
-    return piece.copy() if isinstance(piece, np.ndarray) else bytes(piece)
-
-
-def _count_reason(reasons: dict[str, int], reason: str | None) -> None:
-    """Count under the part of a reason before its first colon: the part that does not vary."""
-    name = (reason or "unknown").partition(":")[0]
-    if name not in reasons and len(reasons) >= _MOST_REASONS:
-        name = "other"
-    reasons[name] = reasons.get(name, 0) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections import deque
@@ -133,6 +134,7 @@ class OpenRun:
         self.tally = Tally()
         self.trouble: str | None = None
         self.rates = Rates()
+        self.recovering = asyncio.Lock()
 
     def client(self, hello: Hello) -> ClientRecord:
         """Return the record of the client that says ``hello``, made when it is new here."""

@@ -46,7 +46,7 @@ class Pipeline:
         self._pool = ThreadPoolExecutor(settings.encode_workers, thread_name_prefix="pixlogd-encode")
         self._ring: deque[ClientRecord] = deque()
         self._ready: set[ClientRecord] = set()
-        self._batches_in_flight = 0
+        self._batches: dict[asyncio.Future[Outcome], list[Entry]] = {}
         self._unwritten: dict[OpenRun, list[Finished]] = {}
         self._writers: dict[OpenRun, asyncio.Task[None]] = {}
         self._rests: dict[OpenRun, float] = {}
@@ -72,12 +72,12 @@ class Pipeline:
 
     def dispatch(self) -> None:
         """Give the workers what there is; called after a round of accepting, and when a batch is done."""
-        while self._ring and self._batches_in_flight <= self._settings.encode_workers and not self._closed:
+        while self._ring and len(self._batches) <= self._settings.encode_workers and not self._closed:
             batch = self._next_batch()
             if not batch:
                 return
-            self._batches_in_flight += 1
             future = self._loop.run_in_executor(self._pool, process, batch, self._settings)
+            self._batches[future] = batch
             future.add_done_callback(self._on_batch_done)
 
     async def drain(self, timeout_s: float) -> bool:
@@ -88,13 +88,17 @@ class Pipeline:
             return False
         return True
 
-    async def close(self) -> None:
-        """Stop the workers; what they did not begin is left to be sent again by its client."""
+    async def close(self) -> dict[OpenRun, list[Entry]]:
+        """Stop the workers and writers; return what was finished but could not be written down, by run.
+
+        What the workers did not begin is back in its client's queue.
+        """
         self._closed = True
-        for writer in list(self._writers.values()):
-            writer.cancel()
-        await asyncio.gather(*self._writers.values(), return_exceptions=True)
         await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
+        if self._batches:
+            await asyncio.wait(self._batches)
+        await asyncio.gather(*self._writers.values(), return_exceptions=True)
+        return {run: [item.entry for item in finished] for run, finished in self._unwritten.items()}
 
     def _make_ready(self, client: ClientRecord) -> None:
         if client not in self._ready and client.run not in self._resting:
@@ -124,8 +128,11 @@ class Pipeline:
         return batch
 
     def _on_batch_done(self, future: asyncio.Future[Outcome]) -> None:
-        self._batches_in_flight -= 1
+        batch = self._batches.pop(future)
         if future.cancelled():
+            for entry in reversed(batch):
+                entry.client.in_flight -= 1
+                entry.client.queue.appendleft(entry)
             return
         outcome = future.result()
         if outcome.finished:

@@ -26,6 +26,7 @@ from pixlogd.open_run import ClientRecord, Entry, OpenRun
 from pixlogd.payload import Payload, SpilledPayload
 from pixlogd.pipeline import Pipeline
 from pixlogd.recall import recall
+from pixlogd.recovery import Recovery, safe_host
 from pixlogd.session import Control, Event, Hello, InArena, InSpill, Log
 from pixlogd.settings import Settings
 from pixlogd.status import status_of
@@ -51,7 +52,8 @@ class Server:
         self.connections: set[Connection] = set()
         self.pipeline = Pipeline(settings, self._on_progress)
         self._only_run = only_run
-        self._writer = f"{_safe(host)}-{os.getpid()}"
+        self._writer = f"{safe_host(host)}-{os.getpid()}"
+        self.recovery = Recovery(self.pipeline, safe_host(host), self._writer)
         self._loop = asyncio.get_running_loop()
         self._lock_fd = _take_lock(socket_path)
         self._listener = self._listen()
@@ -69,6 +71,7 @@ class Server:
         run = self.runs.get(run_dir)
         if run is None:
             run = self.runs[run_dir] = OpenRun(run_dir, self._writer, self.settings)
+            self._spawn(self.recovery.recover(run))
         return run
 
     def _listen(self) -> socket.socket:
@@ -129,6 +132,7 @@ class Server:
             log.info("x client %s left", record.hello.client)
             if record.idle:
                 record.run.forget(record)
+            self._spawn(self.recovery.recover(record.run))
 
     async def _on_hello(self, connection: Connection, hello: Hello) -> None:
         run_dir = Path(hello.run_dir)
@@ -203,11 +207,18 @@ class Server:
         match control.command:
             case "status":
                 answer = status_of(self)
+            case "recover":
+                run_dir = Path(str(control.arguments.get("run_dir", "")))
+                answer = {"run_dir": str(run_dir)}
+                if run_dir in self.runs:
+                    self._spawn(self.recovery.recover(self.runs[run_dir], of_other_hosts=True))
+                else:
+                    answer["error"] = f"this daemon does not serve {run_dir}"
             case "stop":
                 answer = {"pid": os.getpid(), "queued": self.pipeline.queued_count}
                 self._stop.set()
             case unknown:
-                answer = {"error": f"unknown command {unknown!r}, expected 'status' or 'stop'"}
+                answer = {"error": f"unknown command {unknown!r}, expected 'status', 'recover' or 'stop'"}
         connection.finish(connection.session.reply(answer))
 
     # Ending
@@ -224,7 +235,7 @@ class Server:
                 break
 
     def _is_idle(self) -> bool:
-        if self.connections or not self.pipeline.idle:
+        if self.connections or self._tasks or not self.pipeline.idle:
             return False
         if time.monotonic() - self._idle_since < self.settings.idle_exit_s:
             return False
@@ -253,18 +264,18 @@ class Server:
         await asyncio.wait((drained, forced), return_when=asyncio.FIRST_COMPLETED)
         forced.cancel()
         if not drained.done() or not drained.result():
-            log.warning(
-                "x %d calls were not written in time; their clients keep them", self.pipeline.queued_count
-            )
+            log.warning("x %d calls were not written in time", self.pipeline.queued_count)
         drained.cancel()
 
     async def close(self) -> None:
         """Stop the workers, close every connection and run, give the lock back."""
         for task in self._tasks:
             task.cancel()
+        unwritten = await self.pipeline.close()
+        for run in self.runs.values():
+            await self.recovery.leave(run, unwritten.get(run, []))
         for connection in list(self.connections):
             connection.close()
-        await self.pipeline.close()
         for run in self.runs.values():
             await run.close()
         os.close(self._lock_fd)
@@ -309,7 +320,3 @@ def _take_lock(socket_path: Path) -> int:
         os.close(fd)
         raise AlreadyServed(f"another daemon serves {socket_path}") from exc
     return fd
-
-
-def _safe(host: str) -> str:
-    return "".join(char if char.isalnum() or char in "._" else "_" for char in host)[:64] or "host"

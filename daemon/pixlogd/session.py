@@ -13,7 +13,7 @@ import enum
 import re
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 from pixlog.errors import ProtocolError
@@ -49,7 +49,8 @@ TRANSITIONS: dict[tuple[State, Kind], State] = {
 class Hello:
     """Who connects, to which run.
 
-    ``resume`` is the lowest number that may come; ``again`` says that some may have been sent before.
+    ``started`` is when its process began, in clock ticks since boot.  ``resume`` is the lowest number that may
+    come; ``again`` says that some may have been sent before.
     """
 
     client: str
@@ -59,8 +60,13 @@ class Hello:
     world_size: int | None
     host: str
     pid: int
+    started: int | None
     resume: int
     again: bool
+
+    def header(self) -> Header:
+        """Return the header that says the same."""
+        return {"version": [MAJOR, MINOR], **asdict(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +239,7 @@ def parse_hello(header: Header) -> Hello:
         world_size=_maybe_natural(header, "world_size"),
         host=_text(header, "host", 256),
         pid=_natural(header, "pid", 1 << 31),
+        started=_maybe_natural(header, "started", _LARGEST_SEQ),
         resume=_natural(header, "resume", _LARGEST_SEQ),
         again=header.get("again") is True,
     )
@@ -310,8 +317,8 @@ def _natural(header: Header, name: str, limit: int) -> int:
     return value
 
 
-def _maybe_natural(header: Header, name: str) -> int | None:
-    return None if header.get(name) is None else _natural(header, name, 1 << 31)
+def _maybe_natural(header: Header, name: str, limit: int = 1 << 31) -> int | None:
+    return None if header.get(name) is None else _natural(header, name, limit)
 
 
 def _text(header: Header, name: str, limit: int) -> str:

@@ -1,0 +1,52 @@
+"""The one memory copy of a call: its pixels, gathered into one payload."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pixlog.arena import aligned
+from pixlog.protocol import Buffer
+
+Pixels: TypeAlias = npt.NDArray[Any] | Buffer
+"""What a call hands over to be copied: an array of any strides, or bytes."""
+
+
+def lay_out(pixels: Sequence[Pixels]) -> tuple[list[tuple[int, int]], int]:
+    """Place the buffers of one call behind one another; return their extents and the payload's bytes."""
+    if len(pixels) == 1:
+        nbytes = _nbytes_of(pixels[0])
+        return [(0, nbytes)], nbytes
+    extents: list[tuple[int, int]] = []
+    end = 0
+    for piece in pixels:
+        offset, nbytes = aligned(end), _nbytes_of(piece)
+        extents.append((offset, nbytes))
+        end = offset + nbytes
+    return extents, end
+
+
+def _nbytes_of(piece: Pixels) -> int:
+    return piece.nbytes if isinstance(piece, (np.ndarray, memoryview)) else len(piece)
+
+
+def copy_into(
+    pixels: Sequence[Pixels], extents: Sequence[tuple[int, int]], memory: npt.NDArray[np.uint8]
+) -> None:
+    """Copy each piece to its extent, arrays in C order: the one memory copy of a call."""
+    for piece, (offset, nbytes) in zip(pixels, extents, strict=True):
+        if not nbytes:
+            continue
+        target = memory[offset : offset + nbytes]
+        if isinstance(piece, np.ndarray):
+            np.copyto(target.view(piece.dtype).reshape(piece.shape), piece)
+        else:
+            np.copyto(target, np.frombuffer(piece, np.uint8))
+
+
+def private_copy(piece: Pixels) -> Pixels:
+    """Copy one piece, for a call that has to wait its turn."""
+    return piece.copy() if isinstance(piece, np.ndarray) else bytes(piece)

@@ -1,0 +1,72 @@
+"""What a client keeps of a call until it is acknowledged, and the counts that stay for good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pixlog.arena import Region
+from pixlog.protocol import Buffer
+from pixlog.receipt import Receipt, State
+from pixlog.spill import Spilled
+
+_MOST_REASONS = 64
+
+
+@dataclass(slots=True)
+class Pending:
+    """One call that is not acknowledged, and what is needed to say it again.
+
+    ``outcome`` marks a call that ended here, of which the user was told when it did.
+    """
+
+    head: bytes
+    receipt: Receipt
+    region: Region | None = None
+    payload_nbytes: int = 0
+    spilled: Spilled | None = None
+    outcome: bool = False
+
+    def buffers(self) -> Sequence[Buffer]:
+        """Return the buffers of its frame: the pixels only where the daemon cannot see them."""
+        if self.region is None or self.region.arena.fd is not None:
+            return (self.head,)
+        return (self.head, self.region.memory[: self.payload_nbytes].data)
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many calls came to which end; ``dropped_reasons`` and ``failed_reasons`` count each reason."""
+
+    accepted: int = 0
+    saved: int = 0
+    failed: int = 0
+    dropped: int = 0
+    nbytes: int = 0
+    spilled: int = 0
+    failed_reasons: dict[str, int] = field(default_factory=dict)
+    dropped_reasons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def settled(self) -> int:
+        """Calls that reached their end."""
+        return self.saved + self.failed + self.dropped
+
+    def settle(self, state: State, reason: str | None) -> None:
+        """Count one call that reached ``state``."""
+        if state == "saved":
+            self.saved += 1
+        elif state == "failed":
+            self.failed += 1
+            _count_reason(self.failed_reasons, reason)
+        else:
+            self.dropped += 1
+            _count_reason(self.dropped_reasons, reason)
+
+
+def _count_reason(reasons: dict[str, int], reason: str | None) -> None:
+    """Count under the part of a reason before its first colon: the part that does not vary."""
+    name = (reason or "unknown").partition(":")[0]
+    if name not in reasons and len(reasons) >= _MOST_REASONS:
+        name = "other"
+    reasons[name] = reasons.get(name, 0) + 1
