@@ -1,24 +1,24 @@
 """How many images and bytes each key has: the one count that needs the whole of every row.
 
-The writer puts ``files`` after everything a user can give, so the last ``"files":[`` of a saved row's line
-begins them (a quote inside a string is escaped), and one expression over the rest finds sizes and roles without
-parsing the row.  A file that several rows share counts once.
+Of a line that has ``"files":[`` once (a quote inside a string is escaped, so only another field of that name
+could make it twice) only that list is parsed, else all of it.  A file that several rows share counts once.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 
 from pixlog.row_index import RowIndex
 from pixlog.row_lines import read_lines
 
-_FILE = re.compile(rb'"path":"((?:[^"\\]|\\.)*)","sha256":"[^"]*","size":(\d+),"role":"(\w+)"')
-_ROWS_A_REPORT = 10_000
+_FILES: Final = b'"files":['
+_ROWS_A_REPORT: Final = 10_000
+_decoder: Final = json.JSONDecoder()
 
 
 @dataclass(slots=True)
@@ -55,25 +55,23 @@ class MediaTotals:
 
     def _add(self, key: str, line: bytes) -> None:
         total = self._totals.setdefault(key, MediaTotal())
-        for path, size, role in _files(line):
-            total.images += role == b"image"
-            file = hash(path)
-            if file not in self._known_files:
+        for entry in _files(line):
+            total.images += entry.get("role") == "image"
+            file = hash(entry.get("path"))
+            size = entry.get("size")
+            if file not in self._known_files and isinstance(size, int):
                 self._known_files.add(file)
                 total.nbytes += size
 
 
-def _files(line: bytes) -> list[tuple[bytes, int, bytes]]:
-    tail = line[line.rfind(b'"files":[') :]
-    found = _FILE.findall(tail)
-    if (
-        tail.startswith(b'"files"')
-        and len(found) == tail.count(b'"role":')
-        and b'"state":"saved"' in line[:1024]
-    ):
-        return [(path, int(size), role) for path, size, role in found]
+def _files(line: bytes) -> list[dict[str, Any]]:
+    """Return the entries of a row's ``files``; none if the line is damaged."""
     try:
-        files = json.loads(line).get("files") or []
-        return [(file["path"].encode(), int(file["size"]), file["role"].encode()) for file in files]
-    except (ValueError, KeyError, TypeError, AttributeError):
+        if line.count(_FILES) == 1:
+            text = line[line.index(_FILES) + len(_FILES) - 1 :].decode()
+            entries, _ = _decoder.raw_decode(text)
+        else:
+            entries = json.loads(line).get("files")
+        return [entry for entry in entries or () if isinstance(entry, dict)]
+    except (ValueError, AttributeError, TypeError):
         return []

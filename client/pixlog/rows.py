@@ -56,8 +56,9 @@ class Row:
 
     @property
     def time(self) -> float:
-        """When it was logged, in seconds since 1970 by the clock of that process."""
-        return float(self._fields["time"])
+        """When it was logged, in seconds since 1970 by the clock of that process; 0 if it did not say."""
+        time = self._fields["time"]
+        return float(time) if isinstance(time, int | float) else 0.0
 
     @property
     def state(self) -> str:
@@ -76,8 +77,9 @@ class Row:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """The ``meta`` given with it; empty if none was."""
-        return self._fields.get("meta") or {}
+        """The ``meta`` of the call; empty if none was given, or if the images of a list have one each."""
+        meta = self._fields.get("meta")
+        return meta if isinstance(meta, dict) else {}
 
     @property
     def input(self) -> dict[str, Any] | list[dict[str, Any]] | None:

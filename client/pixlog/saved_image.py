@@ -67,16 +67,32 @@ class SavedImage:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """The row's ``meta``."""
-        return self.row.meta
+        """The ``meta`` of the call and of the image itself, which wins where both have an entry."""
+        own = self.input.get("meta")
+        return {**self.row.meta, **own} if isinstance(own, dict) else dict(self.row.meta)
 
     @property
-    def input(self) -> dict[str, Any] | None:
+    def classes(self) -> list[dict[str, Any]]:
+        """The ``classes`` given with the image, each with id and name; empty if none were."""
+        return list(self.input.get("classes") or ())
+
+    @property
+    def mask_labels(self) -> dict[str, dict[int, str]]:
+        """Names of the class ids in each mask group, where they are known."""
+        records = self.input.get("masks") or {}
+        return {
+            group: {int(number): str(name) for number, name in record["class_labels"].items()}
+            for group, record in records.items()
+            if record.get("class_labels")
+        }
+
+    @property
+    def input(self) -> dict[str, Any]:
         """What was logged (dtype, shape, range) and the rule that made pixels of it."""
         given = self.row.input
         if isinstance(given, list):
-            return given[self.index] if self.index < len(given) else None
-        return given
+            return given[self.index] if self.index < len(given) else {}
+        return given or {}
 
     def pil(self) -> pil_image.Image:
         """Return the decoded file as a PIL image; needs Pillow."""

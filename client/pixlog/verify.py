@@ -30,6 +30,7 @@ FailureKind = Literal["row", "path", "missing", "size", "sha256", "decode", "sha
 
 _ROWS_A_BATCH: Final = 16
 _REPORT_EVERY_ROWS: Final = 100
+_TEMPORARY_PREFIX: Final = ".writing-"
 
 
 class _Said(NamedTuple):
@@ -102,9 +103,10 @@ def verify(
     """
     pillow()
     run = run if isinstance(run, Run) else Run(run)
-    found = _list_media(run.path)
+    found = _list_files(run.path, "media")
+    leftovers = [path for name in _temporary_dirs(run.path) for path in _list_files(run.path, name)]
     rows = run.rows()
-    report = VerifyReport(run.path)
+    report = VerifyReport(run.path, leftovers=sorted(leftovers))
     total = len(rows)
     seen: dict[str, _Said] = {}
     pending: deque[Future[list[VerifyFailure]]] = deque()
@@ -126,9 +128,7 @@ def verify(
     report.failures.sort(key=lambda failure: (failure.key, failure.step, failure.rank, failure.path))
     report.problems = run.problems
     report.torn_nbytes = run.torn_nbytes
-    unnamed = sorted(found - seen.keys())
-    report.leftovers = [path for path in unnamed if is_temporary(path)]
-    report.orphans = [path for path in unnamed if not is_temporary(path)]
+    report.orphans = sorted(found - seen.keys())
     if progress is not None:
         progress(total, total)
     return report
@@ -212,16 +212,16 @@ def _failure(kind: FailureKind, row: Row, path: str, detail: str) -> VerifyFailu
     return VerifyFailure(kind, path, row.key, row.step, row.rank, row.client, row.seq, detail)
 
 
-def _list_media(run_dir: Path) -> set[str]:
-    """Return every file under the run's media by its path inside the run."""
+def _list_files(run_dir: Path, directory: str) -> set[str]:
+    """Return every file under a directory of the run, by its path inside the run."""
     return {
-        f"{Path(directory).relative_to(run_dir).as_posix()}/{name}"
-        for directory, _, names in os.walk(run_dir / "media")
+        f"{Path(parent).relative_to(run_dir).as_posix()}/{name}"
+        for parent, _, names in os.walk(run_dir / directory)
         for name in names
     }
 
 
-def is_temporary(path: str) -> bool:
-    """Return whether the store gives such names to files it has not finished."""
-    name = path.rpartition("/")[2]
-    return name.startswith(".") or name.endswith(".tmp")
+def _temporary_dirs(run_dir: Path) -> list[str]:
+    """Return the directories where writers keep files that are not finished."""
+    with os.scandir(run_dir) as entries:
+        return [entry.name for entry in entries if entry.name.startswith(_TEMPORARY_PREFIX)]

@@ -189,6 +189,32 @@ def test_media_totals_count_images_and_bytes_once(written: WrittenRun) -> None:
     assert calls == [(5, 5)]
 
 
+def test_meta_of_the_image_joins_meta_of_the_call(written: WrittenRun) -> None:
+    """image.meta has the call's entries and the image's own; a row of images with one each has no meta itself."""
+    written.image("k", 0, meta={"epoch": 1, "score": 0.1}, input={"meta": {"score": 0.9}})
+    fields = written.images("k", 1, [gray(0), gray(1)])
+    written.row(
+        "k",
+        2,
+        value=fields["value"],
+        files=fields["files"],
+        meta=[{"a": 1}, None],
+        input=[{"meta": {"a": 1}}],
+    )
+    run = Run(written.path)
+    assert run.images("k", 0)[0].meta == {"epoch": 1, "score": 0.9}
+    assert [image.meta for image in run.images("k", 2)] == [{"a": 1}, {}]
+    assert run.rows("k", 2)[0].meta == {}
+
+
+def test_classes_and_mask_labels_are_given_by_the_image(written: WrittenRun) -> None:
+    """image.classes and image.mask_labels have what the row's input says of them."""
+    record = {"classes": [{"id": 1, "name": "cat"}], "masks": {"gt": {"class_labels": {"1": "cat"}}, "x": {}}}
+    written.image("k", 0, input=record)
+    (image,) = Run(written.path).images("k")
+    assert (image.classes, image.mask_labels) == ([{"id": 1, "name": "cat"}], {"gt": {1: "cat"}})
+
+
 def _png(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "png")

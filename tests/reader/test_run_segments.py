@@ -196,14 +196,43 @@ def test_replaced_segment_is_an_error(written: WrittenRun) -> None:
 
 
 def test_numbers_at_their_limits_are_kept_exactly(written: WrittenRun) -> None:
-    """Steps of 18 digits, seq of 12 digits and microseconds survive."""
-    written.row("k", 10**18 - 1, rank=10**9 - 1, seq=10**12 - 1, time=1732000000.123456)
-    written.row("k", -(10**18) + 1, seq=0, time=12)
+    """Steps of 64 bits, ranks of 31, seq of 12 digits and microseconds survive."""
+    steps = [-(2**63), -(10**18) + 1, 10**18 - 1, 2**63 - 1]
+    for step in steps:
+        written.row(
+            "k", step, rank=2**31 - 1, seq=10**12 - 1 if step == steps[2] else None, time=1732000000.1234567
+        )
+    written.append(b"".join(line_of(written.fields("other", n)) for n in range(9)))
     run = Run(written.path)
-    assert run.steps("k") == [-(10**18) + 1, 10**18 - 1]
-    assert run.rows("k").column("time").tolist() == [12.0, 1732000000.123456]
-    assert run.rows("k").column("seq").tolist() == [0, 10**12 - 1]
-    assert run.rows(rank=10**9 - 1)[0].rank == 10**9 - 1
+    assert run.steps("k") == steps
+    assert run.rows("k").column("time").tolist() == [1732000000.1234567] * 4
+    assert run.rows("k").column("seq").tolist() == [0, 1, 10**12 - 1, 2]
+    assert run.rows("k", rank=2**31 - 1)[0].rank == 2**31 - 1
+    assert run.problems.total == 0
+
+
+def test_row_without_a_time_is_kept(written: WrittenRun) -> None:
+    """A call that was refused because it said no time still has its row; its time reads as 0."""
+    written.append(line_of(written.fields("k", 0, state="failed", reason="malformed") | {"time": None}))
+    written.append(line_of(written.fields("k", 1, state="failed", reason="malformed") | {"time": "nan"}))
+    assert [row.time for row in Run(written.path).rows()] == [0.0, 0.0]
+
+
+def test_unfinished_line_may_be_taken_back(written: WrittenRun) -> None:
+    """A writer without space cuts its unfinished line off and writes it again, to the very same size or not."""
+    written.row("k", 0)
+    whole = written.segment.read_bytes()
+    line = line_of(written.fields("k", 1))
+    run = Run(written.path)
+    written.append(line[:-1] + b" ")
+    assert run.refresh() == 0
+    written.segment.write_bytes(whole + line)
+    assert run.steps("k") == [0, 1]
+    written.append(b'{"v":1')
+    run.refresh()
+    written.segment.write_bytes(whole + line)
+    assert run.refresh() == 0
+    assert run.torn_nbytes == 0
 
 
 def test_recent_rows_are_merged_into_reading_order(written: WrittenRun) -> None:

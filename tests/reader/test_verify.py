@@ -152,12 +152,13 @@ def test_orphans_and_leftovers_are_listed_without_failing(written: WrittenRun) -
     written.image("k", 0)
     images = written.path / "media" / "images"
     (images / "k_1_0123.png").write_bytes(b"x")
-    (images / ".k_2_0123.png.tmp").write_bytes(b"x")
+    (written.path / ".writing-host-7").mkdir()
+    (written.path / ".writing-host-7" / "12").write_bytes(b"x")
     written.append(b'{"v":1')
     report = verify(written.path)
     assert report.ok
     assert report.orphans == ["media/images/k_1_0123.png"]
-    assert report.leftovers == ["media/images/.k_2_0123.png.tmp"]
+    assert report.leftovers == [".writing-host-7/12"]
     assert report.torn_nbytes == 6
 
 
