@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from pixlog.capture import ArraySource, EncodedSource, PilSource, ReferenceSource, Source, capture
+from pixlog.capture.source import SOURCES
 from pixlog.classes import check_class_set, merge_classes
 from pixlog.errors import InputError
 from pixlog.image_options import check_options
@@ -22,7 +23,10 @@ _ARRAYS_ONLY: Final = ("layout", "value_range", "grid")
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The parts of one image.  ``inherited`` are the classes of the image it is a copy of."""
+    """The parts of one image.
+
+    ``class_set`` are the classes given with it, ``inherited`` the merged ones of the image it is a copy of.
+    """
 
     source: Source
     options: dict[str, Plain]
@@ -101,7 +105,7 @@ def take_content(
     ``data`` is raw, a source, or the content of another image, whose overlays are left behind.  With ``copy`` the
     result shares no memory with the caller.
     """
-    given = check_options(**options)
+    given = check_options(**options) if options else {}
     if caption is not None:
         given["caption"] = plain(caption, "caption")
     if grouping is not None:
@@ -111,10 +115,9 @@ def take_content(
     source: Source
     if isinstance(data, Content):
         given = _inherit(data.options, given)
-        class_set = class_set or data.class_set
         inherited = data.merged_classes()
         source = data.source
-    elif isinstance(data, Source):
+    elif isinstance(data, SOURCES):
         source = data
     else:
         source = capture(data, copy=copy)
@@ -153,8 +156,7 @@ def _inherit(options: dict[str, Plain], given: dict[str, Plain]) -> dict[str, Pl
 def _check_options_fit(content: Content) -> None:
     color = content.options.get("color")
     if isinstance(content.source, ArraySource):
-        channels = content._axis_length("C") or 1
-        if color is not None and channels != len(color):
+        if color is not None and (channels := content._axis_length("C") or 1) != len(color):
             raise InputError(
                 f"color={color!r} expects {len(color)} channels, got {channels} in shape {content.source.array.shape}"
             )

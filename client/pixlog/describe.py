@@ -186,8 +186,8 @@ class _Call:
         for name, value in content.options.items():
             if name not in _IN_DATA:
                 item[name] = value
-        if content.class_set:
-            item["classes"] = content.class_set
+        if content.class_set or content.inherited:
+            item["classes"] = content.class_set or content.inherited
         if content.overlays:
             self._add_overlays(item, content.overlays)
         return item

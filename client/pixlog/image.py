@@ -263,7 +263,7 @@ class Image:
         Overlays, formats and paths do not count; references compare by their URLs alone.
         """
         if not isinstance(other, Image):
-            return NotImplemented
+            return False  # not NotImplemented: an array on the other side would compare element by element
         one, two = self._content, other._content
         if self is other:
             return True

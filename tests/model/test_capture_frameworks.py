@@ -152,7 +152,7 @@ def test_jax_array_is_channel_last(jnp: Any) -> None:
 
 def test_jax_tracer_is_refused(jnp: Any) -> None:
     """Inside jit there is nothing to log yet, and the message says what to do."""
-    import jax
+    jax = pytest.importorskip("jax")
 
     def traced(array: Any) -> Any:
         with pytest.raises(InputTypeError, match=r"jax\.debug\.callback"):
