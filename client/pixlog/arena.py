@@ -172,7 +172,7 @@ class Region:
 class ArenaPool:
     """Arenas under one byte budget.  Not thread-safe: its owner holds a lock around every call but populate.
 
-    ``on_new`` is called with each new arena before space in it is handed out.
+    ``nbytes`` counts all arenas, ``used_nbytes`` what is reserved in them.
     """
 
     def __init__(self, budget_nbytes: int, *, shared: bool, max_arenas: int) -> None:
@@ -180,17 +180,9 @@ class ArenaPool:
         self.shared = shared
         self.max_arenas = max_arenas
         self.arenas: list[Arena] = []
+        self.nbytes = 0
+        self.used_nbytes = 0
         self._next_id = 0
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all arenas, used or not."""
-        return sum(arena.nbytes for arena in self.arenas)
-
-    @property
-    def used_nbytes(self) -> int:
-        """Bytes that unacknowledged images occupy."""
-        return sum(arena.nbytes - arena.extents.free_nbytes for arena in self.arenas)
 
     def reserve(self, nbytes: int) -> Region | None:
         """Take ``nbytes`` from an existing arena; None when no arena has them in one piece."""
@@ -198,12 +190,14 @@ class ArenaPool:
         for arena in self.arenas:
             offset = arena.extents.allocate(size)
             if offset >= 0:
+                self.used_nbytes += size
                 return Region(arena, offset, size)
         return None
 
     def release(self, region: Region) -> None:
         """Give a region back."""
         region.arena.extents.free(region.offset, region.nbytes)
+        self.used_nbytes -= region.nbytes
 
     def rebuild(self, regions: Iterable[Region]) -> None:
         """Derive the free space anew: exactly ``regions`` are in use."""
@@ -212,6 +206,8 @@ class ArenaPool:
             used.setdefault(region.arena.id, []).append((region.offset, region.nbytes))
         for arena in self.arenas:
             arena.extents = Extents.around(arena.nbytes, used.get(arena.id, ()))
+        self.nbytes = sum(arena.nbytes for arena in self.arenas)
+        self.used_nbytes = self.nbytes - sum(arena.extents.free_nbytes for arena in self.arenas)
 
     def wants_growth(self) -> bool:
         """Whether more than half of what there is, is in use and the budget has room for another arena."""
@@ -229,6 +225,7 @@ class ArenaPool:
         arena = Arena(self._next_id, size, shared=self.shared)
         self._next_id += 1
         self.arenas.append(arena)
+        self.nbytes += size
         return arena
 
     def make_private(self) -> None:
@@ -242,6 +239,7 @@ class ArenaPool:
         for arena in self.arenas:
             arena.close()
         self.arenas.clear()
+        self.nbytes = self.used_nbytes = 0
 
     def _room(self) -> int:
         return self.budget_nbytes - self.nbytes

@@ -134,7 +134,7 @@ class Delivery:
         if region is None:
             self._submit_when_full(header, last, pixels, nbytes, receipt)
             return
-        copy_into(pixels, buffers, region.memory)
+        copy_into(region.arena.memory, region.offset, pixels, buffers)
         self._commit(header, last, receipt, region, nbytes)
 
     def submit_outcome(
@@ -224,7 +224,7 @@ class Delivery:
         if policy == "block":
             region = self._wait_for_room(nbytes)
             if region is not None:
-                copy_into(pixels, last["buffers"], region.memory)
+                copy_into(region.arena.memory, region.offset, pixels, last["buffers"])
                 self._commit(header, last, receipt, region, nbytes)
                 return
             reason += f" within {self._options.timeout_s:g} s"
@@ -258,7 +258,7 @@ class Delivery:
         if nbytes >= _LARGEST_INLINE_NBYTES:
             return f"buffer full, and {nbytes} bytes are too many for one spilled frame"
         payload = np.zeros(nbytes, np.uint8)
-        copy_into(pixels, last["buffers"], payload)
+        copy_into(payload, 0, pixels, last["buffers"])
         refusal: str | None = None
         with self._lock:
             self._enter()

@@ -34,17 +34,14 @@ def _nbytes_of(piece: Pixels) -> int:
 
 
 def copy_into(
-    pixels: Sequence[Pixels], extents: Sequence[tuple[int, int]], memory: npt.NDArray[np.uint8]
+    memory: npt.NDArray[np.uint8], start: int, pixels: Sequence[Pixels], extents: Sequence[tuple[int, int]]
 ) -> None:
-    """Copy each piece to its extent, arrays in C order: the one memory copy of a call."""
+    """Copy each piece to its extent after ``memory[start]``, arrays in C order: the one memory copy of a call."""
     for piece, (offset, nbytes) in zip(pixels, extents, strict=True):
-        if not nbytes:
-            continue
-        target = memory[offset : offset + nbytes]
         if isinstance(piece, np.ndarray):
-            np.copyto(target.view(piece.dtype).reshape(piece.shape), piece)
-        else:
-            np.copyto(target, np.frombuffer(piece, np.uint8))
+            np.ndarray(piece.shape, piece.dtype, memory.data, start + offset)[...] = piece
+        elif nbytes:
+            memory[start + offset : start + offset + nbytes] = np.frombuffer(piece, np.uint8)
 
 
 def private_copy(piece: Pixels) -> Pixels:

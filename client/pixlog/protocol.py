@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import enum
 import struct
+import threading
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -89,11 +90,6 @@ class Frame:
     payload: memoryview | None = None
 
 
-def pack(value: object) -> bytes:
-    """Pack plain values; raises TypeError (with the type's name), ValueError or OverflowError."""
-    return msgpack.packb(value, unicode_errors="surrogatepass")  # type: ignore[no-any-return]
-
-
 def unpack(data: Buffer) -> Any:
     """Unpack one msgpack value; raises ProtocolError on anything else."""
     try:
@@ -108,6 +104,24 @@ class PackedMap:
 
     count: int
     entries: bytes
+
+
+_packers = threading.local()
+
+
+def pack(value: object) -> bytes:
+    """Pack plain values; raises TypeError (with the type's name), ValueError or OverflowError.
+
+    Each thread keeps its packer: making one takes longer than packing a header.
+    """
+    packer = getattr(_packers, "packer", None)
+    if packer is None:
+        packer = _packers.packer = msgpack.Packer(unicode_errors="surrogatepass")
+    try:
+        return packer.pack(value)  # type: ignore[no-any-return]
+    except BaseException:
+        _packers.packer = None  # it holds what it packed before it gave up
+        raise
 
 
 def pack_map(header: Header) -> PackedMap:
