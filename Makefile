@@ -2,7 +2,7 @@
 # Wants a Python of 3.11 or newer with its venv module; PYTHON=... picks one by name.
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
-	if $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
+	if $$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 
 # WHEEL=dist/pixlog-....whl  makes the suite test that wheel, in an environment of its own, instead of the source tree.
 WHEEL ?=
@@ -42,7 +42,7 @@ reference: environment
 	$(BIN)/python tests/support/reference_pages.py
 
 $(VENV)/bin/python:
-	@test -n '$(PYTHON)' || { echo 'pixlog needs Python 3.11 or newer with its venv module; set PYTHON=...' >&2; exit 1; }
+	@test -n '$(PYTHON)' || { echo 'pixlog needs Python 3.11 or newer with venv and pip (Debian: python3-venv); set PYTHON=...' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 # Pip takes a wheel of a version that is installed already for the same wheel, hence the first of the two lines.
