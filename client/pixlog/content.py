@@ -26,6 +26,7 @@ class Content:
     """The parts of one image.
 
     ``class_set`` are the classes given with it, ``inherited`` the merged ones of the image it is a copy of.
+    ``checked_as`` is the contract under which ``decision`` was made.
     """
 
     source: Source
@@ -34,6 +35,7 @@ class Content:
     class_set: list[dict[str, Plain]]
     inherited: list[dict[str, Plain]]
     decision: LayoutDecision | None
+    checked_as: str
 
     @property
     def contract(self) -> str | None:
@@ -72,9 +74,8 @@ class Content:
 
     def layout_under(self, contract: str) -> LayoutDecision | None:
         """Return how the array is read under the client's contract, unless the image brought its own."""
-        if self.contract is not None or contract == "pixlog":
-            return self.decision
-        return _decide(self.source, self.options, contract)
+        contract = self.contract or contract
+        return self.decision if contract == self.checked_as else _decide(self.source, self.options, contract)
 
     def _axis_length(self, letter: str) -> int | None:
         if self.decision is None or not isinstance(self.source, ArraySource):
@@ -91,6 +92,7 @@ def take_content(
     data: object,
     *,
     copy: bool,
+    client_contract: str = "pixlog",
     caption: object = None,
     grouping: object = None,
     classes: object = None,
@@ -103,7 +105,7 @@ def take_content(
     """Check everything a user gave for one image.
 
     ``data`` is raw, a source, or the content of another image, whose overlays are left behind.  With ``copy`` the
-    result shares no memory with the caller.
+    result shares no memory with the caller.  ``client_contract`` holds where the options name none.
     """
     given = check_options(**options) if options else {}
     if caption is not None:
@@ -122,8 +124,9 @@ def take_content(
     else:
         source = capture(data, copy=copy)
     overlays = take_overlays(boxes=boxes, masks=masks, polygons=polygons, keypoints=keypoints, copy=copy)
-    decision = _decide(source, given, given.get("contract", "pixlog"))
-    content = Content(source, given, overlays, class_set, inherited, decision)
+    contract = given.get("contract", client_contract)
+    decision = _decide(source, given, contract)
+    content = Content(source, given, overlays, class_set, inherited, decision, contract)
     _check_options_fit(content)
     if overlays:
         _check_overlays_fit(content)
@@ -174,9 +177,9 @@ def _check_options_fit(content: Content) -> None:
 
 def _check_overlays_fit(content: Content) -> None:
     if content.batch_count is None:
-        if content.contract != "wandb":  # which stores a mask of any size
+        if content.checked_as != "wandb":  # which stores a mask of any size
             content.overlays.check_mask_sizes(content.size)
-    elif not content.options.get("grid") and content.contract != "wandb":
+    elif not content.options.get("grid") and content.checked_as != "wandb":
         raise InputError(
             f"boxes, masks, polygons and keypoints belong to one image, got a batch of {content.batch_count}: "
             "log a list of images, or pass grid=True"

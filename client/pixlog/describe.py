@@ -143,7 +143,7 @@ class _Call:
         """Describe a batch whose images have options of their own."""
         one_each = [name for name in PER_IMAGE_OPTIONS if isinstance(options.get(name), (list, tuple))]
         rest = {name: value for name, value in options.items() if name not in one_each}
-        batch = take_content(_raw(data), copy=False, **rest)
+        batch = take_content(_raw(data), copy=False, client_contract=self.contract, **rest)
         decision = batch.layout_under(self.contract)
         source = batch.source
         if decision is None or decision.layout[0] != "N" or not isinstance(source, ArraySource):
@@ -160,7 +160,7 @@ class _Call:
         if isinstance(data, Image) and not options:
             content = data._content
         else:
-            content = take_content(_raw(data), copy=False, **options)
+            content = take_content(_raw(data), copy=False, client_contract=self.contract, **options)
         decision = content.layout_under(self.contract)
         source = content.source
         if decision is None or not isinstance(source, ArraySource):

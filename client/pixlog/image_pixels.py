@@ -86,7 +86,7 @@ def _decode(data: bytes) -> PilImage:
 def _of_array(source: ArraySource, content: Content) -> PilImage:
     options, decision = content.options, content.decision
     assert decision is not None  # every array has a layout
-    wandb = content.contract == "wandb"
+    wandb = content.checked_as == "wandb"
     tensor = source.origin == "torch"
     grid = options.get("grid")
     if content.batch_count is not None and not grid and not (wandb and tensor and grid is None):
@@ -136,7 +136,7 @@ def _deep(samples: Samples) -> Array:
 
 
 def _of_pil(source: PilSource, content: Content) -> PilImage:
-    module, wandb = pillow(), content.contract == "wandb"
+    module, wandb = pillow(), content.checked_as == "wandb"
     if source.mode == "F" and not wandb and content.options.get("depth") != "keep":
         samples = read_samples(source.raw, "<f4", source.width * source.height)
         levels = _levels(samples, content.options, wandb=False, tensor=False, image_count=1)

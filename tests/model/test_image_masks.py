@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image as PilImage
 
 from pixlog.capture import ArraySource, EncodedSource
+from pixlog.describe import describe
 from pixlog.errors import InputError, InputTypeError
 from pixlog.image import Image
 from pixlog.masks import ImageMask
@@ -168,3 +169,6 @@ def test_mask_of_another_size_is_named(tmp_path: Path, make: Any) -> None:
         Image(data, masks=masks)
     Image(data, masks=masks, contract="wandb")
     Image(data, masks={"pred": {"mask_data": np.zeros((3, 4), np.uint8)}})
+    with pytest.raises(InputError, match="is 8×6"):
+        describe(data, masks=masks)
+    assert describe(data, contract="wandb", masks=masks).items[0]["masks"]["pred"]["data"]["shape"] == [6, 8]
