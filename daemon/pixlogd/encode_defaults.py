@@ -43,3 +43,6 @@ class EncodeDefaults:
         Color(),
         "The colour under transparent pixels when the format has no transparency (jpg, bmp).",
     )
+    dedup: bool = setting(
+        False, Flag(), "Keep one file for equal content in a run, with a row for each time it is logged."
+    )

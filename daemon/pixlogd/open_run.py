@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pixlog.errors import RunDirError
+from pixlogd.library import Library
 from pixlogd.manifest import ManifestWriter
 from pixlogd.payload import Payload
 from pixlogd.seq_set import SeqSet
@@ -135,6 +136,7 @@ class OpenRun:
         self.trouble: str | None = None
         self.rates = Rates()
         self.recovering = asyncio.Lock()
+        self.library = Library(run_dir, self._is_on_its_way)
 
     def client(self, hello: Hello) -> ClientRecord:
         """Return the record of the client that says ``hello``, made when it is new here."""
@@ -147,6 +149,10 @@ class OpenRun:
     def forget(self, record: ClientRecord) -> None:
         """Drop the record of a client that is gone and has nothing left here."""
         self.clients.pop(record.hello.client, None)
+
+    def _is_on_its_way(self, client: str, seq: int) -> bool:
+        record = self.clients.get(client)
+        return record is not None and not record.idle and seq in record.known
 
     @property
     def queued(self) -> int:

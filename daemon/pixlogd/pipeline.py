@@ -28,6 +28,7 @@ log = logging.getLogger("pixlogd")
 
 _BATCH_CALLS = 64
 _BATCH_NBYTES = 1 << 20
+_EARLY_S = 0.02
 _REST_FIRST_S = 0.2
 _REST_MOST_S = 5.0
 
@@ -139,9 +140,18 @@ class Pipeline:
             run = outcome.finished[0].entry.client.run
             self._unwritten.setdefault(run, []).extend(outcome.finished)
             self._ensure_writer(run)
+        if outcome.early:
+            self._loop.call_later(_EARLY_S, self._try_again, outcome.early)
         if outcome.stalled:
             assert outcome.trouble is not None
             self._put_back(outcome.stalled, outcome.trouble)
+        self.dispatch()
+
+    def _try_again(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            entry.client.in_flight -= 1
+            entry.client.queue.append(entry)
+            self._make_ready(entry.client)
         self.dispatch()
 
     # A disk that refuses

@@ -9,9 +9,9 @@ files' roles, indices and groups.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from pixlog.errors import InputError
@@ -43,7 +43,14 @@ class StoredImage:
     height: int | None
 
 
-ResolveRef = Callable[[Mapping[str, Any]], StoredImage]
+class StoredImages(Protocol):
+    """What rendering asks about images that the run has already."""
+
+    def find(self, data: Mapping[str, Any]) -> StoredImage:
+        """Return the image that item data of kind "ref" name."""
+
+    def settle(self, media: MediaFile) -> MediaFile | EarlierFile:
+        """Return where equal content lives."""
 
 
 @dataclass(slots=True)
@@ -75,18 +82,19 @@ def render(
     log: Mapping[str, Any],
     buffers: Sequence[memoryview],
     defaults: EncodeDefaults,
-    resolve_ref: ResolveRef | None = None,
+    stored: StoredImages | None = None,
 ) -> Rendered:
     """Render the call that the header ``log`` describes; ``buffers`` are only read.
 
-    ``defaults`` are the encoding options of the key, over which each image's own win.  ``resolve_ref`` finds the
-    image that an item of kind "ref" names.  Raises InputError when any image of the call cannot be rendered.
+    ``defaults`` are the encoding options of the key, over which each image's own win.  ``stored`` knows the
+    images that an item of kind "ref" names and those that ``dedup`` may share.  Raises InputError when any image
+    of the call cannot be rendered.
     """
     items = log["items"]
     contract = log.get("contract", "pixlog")
     naming = Naming(log["key"], log["step"], contract)
     if not log.get("list"):
-        one = _render_one(items[0], buffers, defaults, naming, 0, resolve_ref)
+        one = _render_one(items[0], buffers, defaults, naming, 0, stored)
         return Rendered(one.files, one.value, one.input, one.notes)
     notes: list[str] = []
     if contract == "wandb" and len(items) > WANDB_MAX_ITEM_COUNT:
@@ -97,7 +105,7 @@ def render(
     images: list[_One] = []
     for index, item in enumerate(items):
         try:
-            images.append(_render_one(item, buffers, defaults, naming, index, resolve_ref))
+            images.append(_render_one(item, buffers, defaults, naming, index, stored))
         except InputError as exc:
             raise type(exc)(f"image {index} of {len(items)}: {exc}") from exc
     for image in images:
@@ -116,7 +124,7 @@ def _render_one(
     defaults: EncodeDefaults,
     naming: Naming,
     index: int,
-    resolve_ref: ResolveRef | None,
+    stored: StoredImages | None,
 ) -> _One:
     own = item.get("contract")
     if own is not None and own != naming.contract:
@@ -124,13 +132,13 @@ def _render_one(
     data = item["data"]
     kind = data.get("kind")
     if kind in ("array", "pil"):
-        one = _render_pixels(item, buffers, defaults, naming, index)
+        one = _render_pixels(item, buffers, defaults, naming, index, stored)
     elif kind == "encoded":
-        one = _render_encoded(item, buffers, naming, index)
+        one = _render_encoded(item, buffers, defaults, naming, index, stored)
     elif kind == "reference":
         one = _render_reference(data["url"])
     elif kind == "ref":
-        one = _render_ref(data, resolve_ref, index)
+        one = _render_ref(data, stored, index)
     else:
         raise InputError(f"got image data of kind {kind!r}, expected array, pil, encoded, reference or ref")
     _add_labels(one.value, item, naming.contract)
@@ -151,13 +159,14 @@ def _render_pixels(
     defaults: EncodeDefaults,
     naming: Naming,
     index: int,
+    stored: StoredImages | None,
 ) -> _One:
     converted = convert(item, buffers, contract=naming.contract)
     file_type = _file_type(item, defaults, naming.contract, converted)
     picture, notes = _fit(item, converted, file_type, naming.contract)
     options, option_notes = _options(item, defaults, file_type)
     encoded = encode(picture, options)
-    media = naming.file(encoded.data, f".{file_type}", "image", index)
+    media = _settle(naming.file(encoded.data, f".{file_type}", "image", index), item, defaults, stored)
     files: list[MediaFile | EarlierFile] = [media]
     if converted.preview is not None:
         preview = encode(converted.preview, EncodeOptions(level=options.level))
@@ -166,11 +175,24 @@ def _render_pixels(
     return _One(value, files, converted.input, [*converted.notes, *notes, *option_notes, *encoded.notes])
 
 
+def _settle(
+    media: MediaFile, item: Mapping[str, Any], defaults: EncodeDefaults, stored: StoredImages | None
+) -> MediaFile | EarlierFile:
+    """Let equal content share one file where that is wanted."""
+    wanted = defaults.dedup if item.get("dedup") is None else item["dedup"]
+    return stored.settle(media) if wanted and stored is not None else media
+
+
 def _render_encoded(
-    item: Mapping[str, Any], buffers: Sequence[memoryview], naming: Naming, index: int
+    item: Mapping[str, Any],
+    buffers: Sequence[memoryview],
+    defaults: EncodeDefaults,
+    naming: Naming,
+    index: int,
+    stored: StoredImages | None,
 ) -> _One:
     image = probe_encoded(item["data"], buffers)
-    media = naming.file(image.data, image.suffix, "image", index)
+    media = _settle(naming.file(image.data, image.suffix, "image", index), item, defaults, stored)
     notes = []
     if naming.contract != "wandb":
         ignored = [
@@ -195,14 +217,14 @@ def _render_reference(url: str) -> _One:
     return _One(value, [], {"kind": "reference", "url": url}, [])
 
 
-def _render_ref(data: Mapping[str, Any], resolve_ref: ResolveRef | None, index: int) -> _One:
-    if resolve_ref is None:
+def _render_ref(data: Mapping[str, Any], stored: StoredImages | None, index: int) -> _One:
+    if stored is None:
         raise InputError(
             "got a reference to an image of an earlier row, expected pixels: it cannot be looked up"
         )
-    stored = resolve_ref(data)
-    media = EarlierFile(stored.path, stored.sha256, stored.size, index)
-    value = _image_value(media, stored.format, stored.width, stored.height)
+    image = stored.find(data)
+    media = EarlierFile(image.path, image.sha256, image.size, index)
+    value = _image_value(media, image.format, image.width, image.height)
     record = {"kind": "ref", "client": data["client"], "seq": data["seq"], "index": data.get("index", 0)}
     return _One(value, [media], record, [])
 

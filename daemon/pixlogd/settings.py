@@ -49,9 +49,10 @@ class Settings:
         "run ends. `pixlogd serve` does not end by itself.",
     )
     drain_s: float = setting(
-        10.0,
+        1.0,
         Duration(0, 86_400),
-        "Seconds that a daemon told to stop (SIGTERM) may go on encoding and writing what it has taken.",
+        "Seconds that a daemon told to stop (SIGTERM) goes on encoding. What is left then is written raw into "
+        "the run's spill, which is fast, for the next daemon to encode.",
     )
     fsync: Literal["off", "batch"] = setting(
         "off",

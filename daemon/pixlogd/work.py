@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pixlog.errors import PixlogError
+from pixlogd.library import NotThereYet
 from pixlogd.manifest import FORMAT_VERSION, encode_row
 from pixlogd.open_run import Ack, Entry
 from pixlogd.payload import buffers_of
@@ -33,9 +34,14 @@ class Finished:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a batch; ``stalled`` are the calls that the disk would not take, to be tried again."""
+    """What became of a batch.
+
+    ``early`` are the calls that point at an image which is not in the manifest yet, ``stalled`` those that the
+    disk would not take; both are to be tried again.
+    """
 
     finished: list[Finished]
+    early: list[Entry]
     stalled: list[Entry]
     trouble: OSError | None = None
 
@@ -43,6 +49,7 @@ class Outcome:
 def process(batch: Sequence[Entry], settings: Settings) -> Outcome:
     """Bring every call of ``batch`` to its end, in a worker thread; raises nothing."""
     finished: list[Finished] = []
+    early: list[Entry] = []
     for index, entry in enumerate(batch):
         try:
             finished.append(_process_one(entry, settings))
@@ -50,13 +57,15 @@ def process(batch: Sequence[Entry], settings: Settings) -> Outcome:
             if exc.errno in _OURS_TO_FAIL:
                 finished.append(_failed(entry, f"{type(exc).__name__}: {exc.strerror}"))
             else:
-                return Outcome(finished, list(batch[index:]), exc)
+                return Outcome(finished, early, list(batch[index:]), exc)
+        except NotThereYet:
+            early.append(entry)
         except PixlogError as exc:
             finished.append(_failed(entry, str(exc)))
         except Exception as exc:
             log.exception("! %r step %d: internal error", entry.log.key, entry.log.step)
             finished.append(_failed(entry, f"internal error: {type(exc).__name__}: {exc}"))
-    return Outcome(finished, [])
+    return Outcome(finished, early, [])
 
 
 def _process_one(entry: Entry, settings: Settings) -> Finished:
@@ -64,8 +73,10 @@ def _process_one(entry: Entry, settings: Settings) -> Finished:
     state = header.get("state")
     if state in ("failed", "dropped"):
         return _ended(entry, state, str(header.get("reason", "unknown")))
-    rendered = render(header, buffers_of(header, entry.payload), settings.for_key(entry.log.key))
-    nbytes = entry.client.run.store.write(rendered.new_files)
+    run = entry.client.run
+    rendered = render(header, buffers_of(header, entry.payload), settings.for_key(entry.log.key), run.library)
+    nbytes = run.store.write(rendered.new_files)
+    run.library.on_stored(rendered.new_files)
     row = _row(entry, "saved")
     row["value"] = rendered.value
     row["input"] = rendered.input

@@ -60,6 +60,7 @@ VALUES: list[tuple[str, Any, str, str, tuple[Any, Any, Any]]] = [
     ("encode.quality", 1, "2", "3", (1, 2, 3)),
     ("encode.lossless", True, "0", "true", (True, False, True)),
     ("encode.background", (0, 0, 1), "0,0,2", '"#000003"', ((0, 0, 1), (0, 0, 2), (0, 0, 3))),
+    ("encode.dedup", True, "0", "true", (True, False, True)),
 ]
 
 

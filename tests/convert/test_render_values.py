@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from pixlog.errors import InputError
 from pixlogd.encode_defaults import EncodeDefaults
-from pixlogd.media_file import EarlierFile
+from pixlogd.media_file import EarlierFile, MediaFile
 from pixlogd.render import Rendered, StoredImage
 from rendering import Call, decode
 
@@ -234,11 +235,40 @@ def test_references_are_recorded_and_not_fetched(url: str, file_format: str) -> 
     assert rendered.value["caption"] == "far"
 
 
+class OneStored:
+    """Knows one stored image: number 3 of whatever client."""
+
+    def __init__(self, image: StoredImage) -> None:
+        self.image = image
+
+    def find(self, data: Mapping[str, Any]) -> StoredImage:
+        """Return the image."""
+        assert data["seq"] == 3
+        return self.image
+
+    def settle(self, media: MediaFile) -> MediaFile | EarlierFile:
+        """Return the image's file for its own content, and anything else as it is."""
+        if media.sha256 != self.image.sha256:
+            return media
+        return EarlierFile(self.image.path, media.sha256, media.size, media.index)
+
+
+def test_equal_content_shares_a_file_where_wanted() -> None:
+    """Under dedup= content that is stored already gets its row and no file; otherwise it gets a file of its own."""
+    first = Call().add_array(IMAGE).render().new_files[0]
+    known = OneStored(StoredImage("media/images/first.png", first.sha256, first.size, "png", 4, 4))
+    again = Call().add_array(IMAGE, dedup=True).render(stored=known)
+    assert again.new_files == []
+    assert again.value["path"] == "media/images/first.png"
+    assert Call().add_array(IMAGE).render(stored=known).new_files != []
+    assert Call().add_array(IMAGE).render(EncodeDefaults(dedup=True), known).new_files == []
+
+
 def test_earlier_images_take_new_overlays() -> None:
     """An item of kind "ref" names the stored file again and stores only what is new."""
     stored = StoredImage("media/images/k_0_ab.png", "ab" * 32, 77, "png", 5, 4)
     call = Call().add({"kind": "ref", "client": "c" * 16, "seq": 3, "index": 1}, boxes={"b": BOXES})
-    rendered = call.render(resolve_ref=lambda data: stored if data["seq"] == 3 else pytest.fail("wrong row"))
+    rendered = call.render(stored=OneStored(stored))
     assert rendered.value["path"] == stored.path
     assert (rendered.value["width"], rendered.value["height"]) == (5, 4)
     assert isinstance(rendered.files[0], EarlierFile)

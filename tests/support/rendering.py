@@ -12,7 +12,7 @@ from PIL import Image
 
 from pixlog.pixels.layout import infer_layout
 from pixlogd.encode_defaults import EncodeDefaults
-from pixlogd.render import Rendered, ResolveRef, render
+from pixlogd.render import Rendered, StoredImages, render
 
 Array = npt.NDArray[Any]
 Item = dict[str, Any]
@@ -97,11 +97,9 @@ class Call:
         self.header["list"] = True
         return self
 
-    def render(
-        self, defaults: EncodeDefaults | None = None, resolve_ref: ResolveRef | None = None
-    ) -> Rendered:
+    def render(self, defaults: EncodeDefaults | None = None, stored: StoredImages | None = None) -> Rendered:
         """Render the call."""
-        return render(self.header, self.buffers, defaults or EncodeDefaults(), resolve_ref)
+        return render(self.header, self.buffers, defaults or EncodeDefaults(), stored)
 
     def decode(self, defaults: EncodeDefaults | None = None) -> Image.Image:
         """Render the call and decode its first image."""
