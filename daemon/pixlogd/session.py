@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import re
+import reprlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +25,13 @@ _SPILL_NAME = re.compile(r"[0-9a-f]{16}-[0-9]{4,10}\.frames")
 _MOST_DESCRIPTORS_WAITING = 8
 _MOST_BUFFERS = 1 << 20
 _LARGEST_SEQ = 1 << 62
+_MOST_PAYLOAD_NBYTES = Limits().payload_nbytes
+_CALL_FIELDS = (("key", str), ("step", int), ("items", list), ("time", float))
+_CALL_OPTIONS = (("contract", str), ("list", bool), ("call", str), ("reason", str))
+
+
+class OtherVersion(ProtocolError):
+    """The peer speaks another major version of the protocol."""
 
 
 class State(enum.Enum):
@@ -135,6 +143,7 @@ class Session:
 
     def __init__(self, limits: Limits) -> None:
         self.state = State.GREETING
+        self._limits = limits
         self._decoder = FrameDecoder(limits)
         self._descriptors: deque[int] = deque()
 
@@ -164,7 +173,8 @@ class Session:
                 events.append(self._receive(frame))
         except ProtocolError as exc:
             self.state = State.CLOSED
-            events.append(Broken(str(exc), _error("protocol", str(exc))))
+            code = "version" if isinstance(exc, OtherVersion) else "protocol"
+            events.append(Broken(str(exc), _error(code, str(exc))))
         return events
 
     def welcome(self, limits: Header) -> bytes:
@@ -210,7 +220,7 @@ class Session:
             case Kind.CONTROL:
                 return Control(_text(frame.header, "command", 64), frame.header)
             case _:
-                return parse_log(frame.header, frame.payload)
+                return parse_log(frame.header, frame.payload, self._limits.payload_nbytes)
 
     def _parse_arena(self, header: Header) -> ArenaOffer:
         arena = _natural(header, "arena", 1 << 31)
@@ -222,15 +232,15 @@ def parse_hello(header: Header) -> Hello:
     """Check a HELLO header; raises ProtocolError."""
     version = header.get("version")
     if not isinstance(version, list) or not version or version[0] != MAJOR:
-        raise ProtocolError(
+        raise OtherVersion(
             f"this daemon speaks protocol {MAJOR}.{MINOR}, the client {_dotted(version)}: upgrade the older one"
         )
     client = _text(header, "client", 16)
     if not _CLIENT_ID.fullmatch(client):
-        raise ProtocolError(f"client id {client!r} is not 16 hexadecimal digits")
+        raise ProtocolError(f"client id {_shown(client)} is not 16 hexadecimal digits")
     run_dir = _text(header, "run_dir", 4096)
     if not run_dir.startswith("/") or "\0" in run_dir:
-        raise ProtocolError(f"run_dir {run_dir!r} is not an absolute path")
+        raise ProtocolError(f"run_dir {_shown(run_dir)} is not an absolute path")
     return Hello(
         client=client,
         run_dir=run_dir,
@@ -245,33 +255,50 @@ def parse_hello(header: Header) -> Hello:
     )
 
 
-def parse_log(header: Header, payload: memoryview | None) -> Log:
-    """Check the structure of a LOG header against its payload.
+def parse_log(header: Header, payload: memoryview | None, most_nbytes: int = _MOST_PAYLOAD_NBYTES) -> Log:
+    """Check the structure of a LOG header against its payload, which may have ``most_nbytes``.
 
     A call that can be named but not understood comes back as a failed one, so that it gets its row and is not
     sent for ever.  Raises ProtocolError only for one that cannot be named.
     """
     seq = _natural(header, "seq", _LARGEST_SEQ)
-    key, step = header.get("key"), header.get("step")
     try:
         _check_call(header)
-        place = _place(header, payload)
+        place = _place(header, payload, most_nbytes)
         _check_extents(header.get("buffers", []), 0 if place is None else place.nbytes)
     except ProtocolError as exc:
-        outcome = {**header, "state": "failed", "reason": f"malformed call: {exc}", "meta": None, "items": []}
-        named = key if isinstance(key, str) else ""
-        return Log(seq, named, step if type(step) is int else 0, outcome, None)
-    assert isinstance(key, str)
-    assert isinstance(step, int)
-    return Log(seq, key, step, header, place)
+        outcome = failed_call(header, f"malformed call: {exc}")
+        return Log(seq, outcome["key"], outcome["step"], outcome, None)
+    return Log(seq, header["key"], header["step"], header, place)
+
+
+def failed_call(header: Header, reason: str) -> Header:
+    """Return the header of a call that failed for ``reason``: of ``header``, what names it and is sound."""
+    outcome: Header = {"seq": header["seq"], "key": "", "step": 0, "time": 0.0, "items": []}
+    for name, expected in (("key", str), ("step", int), ("time", float), ("call", str)):
+        if type(header.get(name)) is expected:
+            outcome[name] = header[name]
+    return {**outcome, "state": "failed", "reason": reason}
 
 
 def _check_call(header: Header) -> None:
-    for name, expected in (("key", str), ("step", int), ("items", list), ("time", float)):
+    for name, expected in _CALL_FIELDS:
         if type(header.get(name)) is not expected:
             raise ProtocolError(
                 f"{name} is a {type(header.get(name)).__name__}, expected {expected.__name__}"
             )
+    for name, expected in _CALL_OPTIONS:
+        value = header.get(name)
+        if value is not None and type(value) is not expected:
+            raise ProtocolError(f"{name} is a {type(value).__name__}, expected {expected.__name__}")
+    state = header.get("state")
+    if state is not None and state not in ("failed", "dropped"):
+        raise ProtocolError(f"state {_shown(state)}, expected failed or dropped")
+    for item in header["items"]:
+        if type(item) is not dict or type(item.get("data")) is not dict:
+            raise ProtocolError(f"item {_shown(item)} is not a map with data")
+    if state is None and not header["items"] and not header.get("list"):
+        raise ProtocolError("no items, expected one image")
 
 
 def _check_extents(extents: Any, available: int) -> None:
@@ -282,10 +309,10 @@ def _check_extents(extents: Any, available: int) -> None:
             case [int(offset), int(nbytes)] if offset >= 0 and nbytes >= 0 and offset + nbytes <= available:
                 pass
             case _:
-                raise ProtocolError(f"buffer {extent!r} is not within {available} bytes")
+                raise ProtocolError(f"buffer {_shown(extent)} is not within {available} bytes")
 
 
-def _place(header: Header, payload: memoryview | None) -> Place:
+def _place(header: Header, payload: memoryview | None, most_nbytes: int) -> Place:
     at = header.get("at")
     if at is None:
         return payload
@@ -296,10 +323,12 @@ def _place(header: Header, payload: memoryview | None) -> Place:
             return InArena(arena, offset, nbytes)
         case ["spill", str(name), int(offset), int(nbytes)] if offset >= 0 and nbytes >= 0:
             if not _SPILL_NAME.fullmatch(name):
-                raise ProtocolError(f"spill file name {name!r}")
+                raise ProtocolError(f"spill file name {_shown(name)}")
+            if nbytes > most_nbytes:
+                raise ProtocolError(f"payload of {nbytes} bytes, at most {most_nbytes} are taken")
             return InSpill(name, offset, nbytes)
         case _:
-            raise ProtocolError(f"payload place {at!r}")
+            raise ProtocolError(f"payload place {_shown(at)}")
 
 
 def _error(code: str, message: str) -> bytes:
@@ -307,13 +336,38 @@ def _error(code: str, message: str) -> bytes:
 
 
 def _dotted(version: Any) -> str:
-    return ".".join(map(str, version)) if isinstance(version, list) else repr(version)
+    if isinstance(version, list) and 0 < len(version) < 5 and all(type(part) is int for part in version):
+        return ".".join(map(str, version))
+    return _shown(version)
+
+
+class _Brief(reprlib.Repr):
+    """Shows the beginning of a value, at a cost that does not depend on its size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = self.maxdict = 3
+        self.maxlist = 6
+
+    def repr_bytes(self, value: bytes, _: int) -> str:
+        return repr(value[:40])
+
+    def repr_ExtType(self, value: Any, _: int) -> str:
+        return f"ExtType of {len(value.data)} bytes"
+
+
+_brief = _Brief()
+
+
+def _shown(value: Any) -> str:
+    text = _brief.repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _natural(header: Header, name: str, limit: int) -> int:
     value = header.get(name)
     if type(value) is not int or not 0 <= value < limit:
-        raise ProtocolError(f"{name} is {value!r}, expected a whole number from 0 to {limit - 1}")
+        raise ProtocolError(f"{name} is {_shown(value)}, expected a whole number from 0 to {limit - 1}")
     return value
 
 
