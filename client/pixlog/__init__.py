@@ -13,31 +13,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pixlog.boxes import BoundingBoxes2D
-from pixlog.classes import Classes
-from pixlog.client import Client, connect
-from pixlog.errors import (
-    ClientClosed,
-    ConfigError,
-    ConnectError,
-    InputError,
-    InputTypeError,
-    MissingExtra,
-    PixlogError,
-    ProtocolError,
-    RunDirError,
-    RunError,
-    VersionMismatch,
-)
-from pixlog.image import Image
-from pixlog.masks import ImageMask
-from pixlog.receipt import Receipt
-from pixlog.stats import Stats
-
 if TYPE_CHECKING:
+    from pixlog.boxes import BoundingBoxes2D
+    from pixlog.classes import Classes
+    from pixlog.client import Client, connect
+    from pixlog.errors import (
+        ClientClosed,
+        ConfigError,
+        ConnectError,
+        InputError,
+        InputTypeError,
+        MissingExtra,
+        PixlogError,
+        ProtocolError,
+        RunDirError,
+        RunError,
+        VersionMismatch,
+    )
+    from pixlog.image import Image
+    from pixlog.masks import ImageMask
+    from pixlog.receipt import Receipt
     from pixlog.run import Run
+    from pixlog.stats import Stats
 
-__version__: str
+    __version__: str
 
 __all__ = [
     "BoundingBoxes2D",
@@ -62,15 +61,34 @@ __all__ = [
     "connect",
 ]
 
+# Names are loaded when they are first used: a program that imports pixlog and logs nothing, such as a data loader's
+# worker or a test, pays next to nothing for it.
+_HOMES = {
+    "BoundingBoxes2D": "boxes",
+    "Classes": "classes",
+    "Client": "client",
+    "Image": "image",
+    "ImageMask": "masks",
+    "Receipt": "receipt",
+    "Run": "run",
+    "Stats": "stats",
+    "connect": "client",
+}
+
 
 def __getattr__(name: str) -> object:
-    # The reader and importlib.metadata cost time that a training process need not spend on importing.
-    if name == "Run":
-        from pixlog.run import Run
-
-        return Run
     if name == "__version__":
         from importlib.metadata import version
 
         return version("pixlog")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f"pixlog.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__, "__version__"]

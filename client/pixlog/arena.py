@@ -22,9 +22,12 @@ import sys
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
+
+Memory: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
+"""Bytes as an array, (n,) uint8."""
 
 ALIGN_NBYTES = 64
 _FIRST_ARENA_NBYTES = 8 * 1024 * 1024
@@ -110,7 +113,7 @@ class Arena:
         self.populated = False
         self.fd: int | None = None
         self._map: mmap.mmap | None = None
-        self.memory: npt.NDArray[np.uint8]
+        self.memory: Memory
         if shared:
             self.fd = _sealed_memfd(nbytes)
             self._map = mmap.mmap(self.fd, nbytes)
@@ -164,7 +167,7 @@ class Region:
     nbytes: int
 
     @property
-    def memory(self) -> npt.NDArray[np.uint8]:
+    def memory(self) -> Memory:
         """The bytes, (nbytes,) uint8, writable."""
         return self.arena.memory[self.offset : self.offset + self.nbytes]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from pixlog.capture import ArraySource, EncodedSource, PilSource, ReferenceSource, Source, capture
 from pixlog.capture.source import SOURCES
@@ -65,6 +64,8 @@ class Content:
         if isinstance(self.source, EncodedSource):
             return self.source.suffix[1:]
         if isinstance(self.source, ReferenceSource):
+            from urllib.parse import urlsplit
+
             return urlsplit(self.source.url).path.rpartition("/")[2].rpartition(".")[2]
         return str(self.options.get("file_type", "png"))
 

@@ -9,7 +9,6 @@ The common call, a plain C-contiguous NumPy array without options, is answered f
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -85,6 +84,8 @@ def describe(data: object, *, contract: str = "pixlog", **options: Any) -> Descr
     unknown = options.keys() - OPTION_NAMES
     if unknown:
         name = min(unknown)
+        import difflib
+
         near = difflib.get_close_matches(name, OPTION_NAMES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise InputTypeError(

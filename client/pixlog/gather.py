@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from pixlog.arena import aligned
+from pixlog.arena import Memory, aligned
 from pixlog.protocol import Buffer
 
-Pixels: TypeAlias = npt.NDArray[Any] | Buffer
+Pixels: TypeAlias = np.ndarray[Any, np.dtype[Any]] | Buffer
 """What a call hands over to be copied: an array of any strides, or bytes."""
 
 
@@ -34,7 +33,7 @@ def _nbytes_of(piece: Pixels) -> int:
 
 
 def copy_into(
-    memory: npt.NDArray[np.uint8], start: int, pixels: Sequence[Pixels], extents: Sequence[tuple[int, int]]
+    memory: Memory, start: int, pixels: Sequence[Pixels], extents: Sequence[tuple[int, int]]
 ) -> None:
     """Copy each piece to its extent after ``memory[start]``, arrays in C order: the one memory copy of a call."""
     for piece, (offset, nbytes) in zip(pixels, extents, strict=True):

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from pixlog.capture import ArraySource, EarlierSource, ReferenceSource, capture
 from pixlog.classes import Classes
@@ -15,6 +14,7 @@ from pixlog.errors import InputError, InputTypeError
 from pixlog.plain import Plain
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from PIL.Image import Image as PilImage
 
     from pixlog.client import Client

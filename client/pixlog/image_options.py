@@ -6,7 +6,6 @@ the daemon's configuration decides.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -70,7 +69,10 @@ def one_of(name: str, value: object, known: Sequence[str]) -> str:
     if not isinstance(value, str):
         raise InputTypeError(message)
     near = [choice for choice in known if choice.lower() == value.strip().lstrip(".").lower()]
-    near = near or difflib.get_close_matches(value, known, n=1)
+    if not near:
+        import difflib
+
+        near = difflib.get_close_matches(value, known, n=1)
     raise InputError(f"{message}; did you mean {near[0]!r}?" if near else message)
 
 

@@ -11,14 +11,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import os
 import select
 import socket
 import stat
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -60,11 +57,13 @@ def _runtime_dir_name() -> Path:
     user = os.environ.get("XDG_RUNTIME_DIR")
     if user and os.access(user, os.W_OK | os.X_OK) and len(os.fsencode(user)) < 60:
         return Path(user) / "pixlog"
-    return Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()) / f"pixlog-{os.getuid()}"
+    return Path("/tmp") / f"pixlog-{os.getuid()}"
 
 
 def socket_for(run_dir: str | os.PathLike[str]) -> Path:
     """Return the socket path of the run's own daemon, whether it runs or not."""
+    import hashlib  # here and below: not while training imports pixlog
+
     digest = hashlib.sha256(os.fsencode(os.path.realpath(run_dir))).hexdigest()[:16]
     path = runtime_dir() / f"{digest}.sock"
     if len(os.fsencode(path)) > SOCKET_PATH_LIMIT_NBYTES:
@@ -176,6 +175,8 @@ def start_daemon(run_dir: str, path: Path, deadline: float) -> None:
     The process is not a child of the caller: Ctrl-C does not reach it and the caller has nothing to reap.
     Raises MissingExtra or ConnectError with the daemon's own words when it cannot start.
     """
+    import subprocess
+
     if not sys.executable:
         raise ConnectError("cannot start the daemon: sys.executable is empty; start  pixlogd serve  yourself")
     ready_fd, write_fd = os.pipe()

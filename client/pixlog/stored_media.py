@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import numpy.typing as npt
-
 from pixlog.decoding import array_of_pil, decode_image
 from pixlog.errors import RunError
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from PIL import Image as pil_image
 
 _T = TypeVar("_T")

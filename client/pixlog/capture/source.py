@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,13 @@ class EarlierSource:
 
 
 Source = ArraySource | PilSource | EncodedSource | ReferenceSource | EarlierSource
-SOURCES: Final = (ArraySource, PilSource, EncodedSource, ReferenceSource, EarlierSource)  # isinstance is faster so
+SOURCES: Final = (
+    ArraySource,
+    PilSource,
+    EncodedSource,
+    ReferenceSource,
+    EarlierSource,
+)  # isinstance is faster so
 
 
 def native_array(array: Array) -> bool:
