@@ -11,6 +11,7 @@ for image in pixlog.Run("runs/exp1").images("val/pred"):
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -83,6 +84,10 @@ def __getattr__(name: str) -> object:
         return version("pixlog")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if sys.platform == "win32" and name in ("connect", "Client"):
+        raise ImportError(
+            "pixlog logs on Linux and macOS; on Windows, use WSL 2. pixlog.Run reads runs anywhere"
+        )
     from importlib import import_module
 
     value: object = getattr(import_module(f"pixlog.{_HOMES.get(name, 'errors')}"), name)

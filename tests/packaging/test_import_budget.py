@@ -33,7 +33,8 @@ def third_party(modules: set[str]) -> set[str]:
 
 def test_import_loads_only_numpy_and_msgpack() -> None:
     """``import pixlog`` loads no third-party package but NumPy and msgpack, and nothing of the daemon."""
-    assert third_party(modules_loaded_by("import pixlog")) == {"pixlog", "numpy", "msgpack"}
+    assert third_party(modules_loaded_by("import pixlog")) <= {"pixlog", "numpy", "msgpack"}
+    assert third_party(modules_loaded_by("import pixlog; pixlog.connect")) == {"pixlog", "numpy", "msgpack"}
 
 
 def test_using_every_public_name_loads_no_other_package() -> None:
@@ -53,7 +54,7 @@ def test_import_loads_no_slow_standard_module() -> None:
         "importlib.metadata",
     }
     slow |= {"sqlite3", "unittest", "xml", "tomllib", "argparse", "logging.handlers", "email"}
-    loaded = modules_loaded_by("import numpy; bare |= set(sys.modules)\nimport pixlog")
+    loaded = modules_loaded_by("import numpy; bare |= set(sys.modules)\nimport pixlog; pixlog.connect")
     assert loaded & slow == set()
 
 
@@ -66,3 +67,17 @@ def test_settings_load_no_event_loop() -> None:
     """Reading the daemon's settings needs neither Pillow nor an event loop, so that --print-config works anywhere."""
     loaded = modules_loaded_by("import pixlogd.settings_merge, pixlogd.settings_text")
     assert loaded & {"PIL", "asyncio", "uvloop", "isal", "aiofiles", "typer"} == set()
+
+
+def test_windows_gets_a_clear_error_at_connect() -> None:
+    """On Windows asking for ``connect`` says what works there, rather than failing in an import far away."""
+    script = "import sys; sys.platform = 'win32'\nimport pixlog\npixlog.connect"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=scaled_s(60),
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("ImportError: pixlog logs on Linux and macOS; on Windows")
