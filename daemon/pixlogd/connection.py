@@ -82,30 +82,34 @@ class Connection:
             self.paused = False
             self._loop.add_reader(self._fd, self._on_readable)
 
-    def receive_now(self) -> None:
-        """Take what the socket already holds, even while reading is paused."""
-        if self.open:
-            self._on_readable()
+    def receive_all(self) -> None:
+        """Take all that the socket holds, even while reading is paused: the daemon is about to end."""
+        while self.open and self._receive_once():
+            pass
 
     def _on_readable(self) -> None:
         for _ in range(_ROUNDS_A_WAKE_UP):
-            buffer = self.session.get_buffer()
-            try:
-                count, descriptors = self._receive(buffer)
-            except BlockingIOError:
-                break
-            except OSError as exc:
-                log.debug("x %s", exc)
-                self.close()
-                break
-            if not count:
-                self.close()
-                break
-            for event in self.session.feed(count, descriptors):
-                self._handle(event)
-            if self.paused or self.closed or count < len(buffer):
+            if not self._receive_once() or self.paused or self.closed:
                 break
         self._owner.on_received(self)
+
+    def _receive_once(self) -> bool:
+        """Receive one buffer's worth and handle it; return whether the socket may hold more."""
+        buffer = self.session.get_buffer()
+        try:
+            count, descriptors = self._receive(buffer)
+        except BlockingIOError:
+            return False
+        except OSError as exc:
+            log.debug("x %s", exc)
+            count = 0
+            descriptors = []
+        if not count:
+            self.close()
+            return False
+        for event in self.session.feed(count, descriptors):
+            self._handle(event)
+        return count == len(buffer)
 
     def _receive(self, buffer: memoryview) -> tuple[int, list[int]]:
         count, ancillary, _, _ = self._sock.recvmsg_into([buffer], _ANCILLARY_NBYTES, socket.MSG_CMSG_CLOEXEC)

@@ -256,8 +256,8 @@ class Server:
         with contextlib.suppress(FileNotFoundError):
             self.socket_path.unlink()
         for connection in list(self.connections):
-            connection.receive_now()
             connection.pause()
+            connection.receive_all()
         self.pipeline.dispatch()
         drained = asyncio.ensure_future(self.pipeline.drain(self.settings.drain_s))
         forced = asyncio.ensure_future(self._forced.wait())
