@@ -94,7 +94,7 @@ class Connection:
         self._owner.on_received(self)
 
     def _receive_once(self) -> bool:
-        """Receive one buffer's worth and handle it; return whether the socket may hold more."""
+        """Receive one buffer's worth and handle it; return whether there was any."""
         buffer = self.session.get_buffer()
         try:
             count, descriptors = self._receive(buffer)
@@ -109,7 +109,7 @@ class Connection:
             return False
         for event in self.session.feed(count, descriptors):
             self._handle(event)
-        return count == len(buffer)
+        return True
 
     def _receive(self, buffer: memoryview) -> tuple[int, list[int]]:
         count, ancillary, _, _ = self._sock.recvmsg_into([buffer], _ANCILLARY_NBYTES, socket.MSG_CMSG_CLOEXEC)
