@@ -15,13 +15,14 @@ EXTRAS_demo := all,demo
 EXTRAS_test := all,demo,test
 EXTRAS_lint := all,demo,test,lint
 
-.PHONY: help demo test environment lint reference clean print-python
+.PHONY: help demo test environment lint reference oracle clean print-python
 
 help:
 	@echo 'make demo        train a small model in two processes, log its images, show what was saved'
 	@echo 'make test        run the whole suite (ARGS="-k name" for a part of it)'
 	@echo 'make lint        ruff check, ruff format --check, mypy --strict'
 	@echo 'make reference   write config/pixlogd.toml and docs/configuration.md anew from the settings'
+	@echo 'make oracle      compare the contract "wandb" with wandb 0.18.0, write docs/wandb-parity.md (TORCH=1: with torch)'
 	@echo 'Each makes its environment in $(VENV) first.'
 
 demo: $(STAMP)-demo
@@ -40,6 +41,16 @@ lint: $(STAMP)-lint
 
 reference: environment
 	$(BIN)/python tests/support/reference_pages.py
+
+# wandb 0.18.0 wants older packages than pixlog's tests run with, hence an environment of its own.  Of torchvision only
+# the plain Python code of image grids is used, which needs none of its compiled dependencies.
+oracle: environment
+	@test -x .venv-oracle/bin/python || $(PYTHON) -m venv .venv-oracle
+	@echo 'Installing wandb 0.18.0 into .venv-oracle ...'
+	@.venv-oracle/bin/python -m pip --disable-pip-version-check --quiet install '.[oracle]'
+	@$(if $(TORCH),.venv-oracle/bin/python -m pip --disable-pip-version-check --quiet install torch==2.13.0)
+	@$(if $(TORCH),.venv-oracle/bin/python -m pip --disable-pip-version-check --quiet install --no-deps torchvision==0.28.0)
+	PIXLOG_TEST_ORACLE=.venv-oracle/bin/python $(BIN)/python tests/support/parity_page.py
 
 $(VENV)/bin/python:
 	@test -n '$(PYTHON)' || { echo 'pixlog needs Python 3.11 or newer with venv and pip (Debian: python3-venv); set PYTHON=...' >&2; exit 1; }

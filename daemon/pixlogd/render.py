@@ -307,11 +307,11 @@ def _image_value(
 
 
 def _add_labels(value: dict[str, Any], item: Mapping[str, Any], contract: str) -> None:
+    if item.get("grouping"):
+        value["grouping"] = item["grouping"]
     caption = item.get("caption")
     if caption is not None and (contract != "wandb" or caption):
         value["caption"] = caption
-    if item.get("grouping"):
-        value["grouping"] = item["grouping"]
 
 
 def _add_overlays(one: _One, overlays: Overlays) -> None:

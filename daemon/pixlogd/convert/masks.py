@@ -1,8 +1,7 @@
 """Segmentation masks: a picture whose pixel values are class ids, never rescaled.
 
-bool becomes 0 and 1.  Ids up to 255 make an 8-bit gray PNG, ids up to 65,535 a 16-bit one.  Fractions of floats
-are cut off.  The contract "wandb" takes integers only up to 255, and casts floats the way 0.18.0's
-``astype(uint8)`` does on x86: towards zero, then modulo 256; NaN and infinities become 0.
+bool becomes 0 and 1.  Ids up to 255 make an 8-bit gray PNG, ids up to 65,535 a 16-bit one, under the contract "wandb"
+none.  Fractions of floats are cut off.
 """
 
 from __future__ import annotations
@@ -71,11 +70,9 @@ def _ids(samples: Samples, where: str, contract: str) -> npt.NDArray[Any]:
 
 def _float_ids(samples: Samples, where: str, contract: str) -> npt.NDArray[Any]:
     whole = np.trunc(np.concatenate([values for _, _, values in samples.chunks()]))
-    if contract == "wandb":
-        with np.errstate(all="ignore"):
-            return np.where(np.isfinite(whole), np.mod(whole, 256), 0).astype(np.uint8)
+    limit = 255 if contract == "wandb" else MAX_ID
     low, high = float(whole.min()), float(whole.max())
-    if not (low >= 0 and high <= MAX_ID):  # NaN fails both
-        raise InputTypeError(f"{where}: got class ids from {low:g} to {high:g}, expected 0 to {MAX_ID}")
+    if not (low >= 0 and high <= limit):  # NaN fails both
+        raise InputTypeError(f"{where}: got class ids from {low:g} to {high:g}, expected 0 to {limit}")
     ids: npt.NDArray[Any] = whole.astype(np.uint8 if high <= 255 else np.uint16)
     return ids
