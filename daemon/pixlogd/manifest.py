@@ -21,6 +21,8 @@ from typing import Any
 import aiofiles
 from aiofiles.threadpool.binary import AsyncFileIO
 
+from pixlog.errors import InputError
+
 FORMAT_VERSION = 1
 
 _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -28,11 +30,17 @@ _ascii_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 def encode_row(row: dict[str, Any]) -> bytes:
-    """Return the line of one row: UTF-8 JSON with no NaN in it, ended by a newline."""
+    """Return the line of one row: UTF-8 JSON with no NaN in it, ended by a newline.
+
+    Raises InputError for what JSON has no word for, such as bytes.
+    """
     try:
-        return (_encoder.encode(row) + "\n").encode()
-    except ValueError:  # a NaN, or half a surrogate pair that UTF-8 cannot say (UnicodeEncodeError)
-        return (_ascii_encoder.encode(_finite(row)) + "\n").encode()
+        try:
+            return (_encoder.encode(row) + "\n").encode()
+        except ValueError:  # a NaN, or half a surrogate pair that UTF-8 cannot say (UnicodeEncodeError)
+            return (_ascii_encoder.encode(_finite(row)) + "\n").encode()
+    except (TypeError, RecursionError) as exc:
+        raise InputError(f"the row cannot be written as JSON: {exc}") from exc
 
 
 def _finite(value: Any) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pixlog.errors import PixlogError
+from pixlog.errors import InputError, PixlogError
 from pixlogd.library import NotThereYet
 from pixlogd.manifest import FORMAT_VERSION, encode_row
 from pixlogd.open_run import Ack, Entry
@@ -99,7 +99,12 @@ def _ended(entry: Entry, state: str, reason: str) -> Finished:
     row["value"] = None
     row["reason"] = reason
     _add_origin(row, entry, ())
-    return Finished(entry, encode_row(row), (entry.log.seq, state, reason, [], []))
+    try:
+        line = encode_row(row)
+    except InputError:  # only meta can hold what JSON cannot say
+        del row["meta"]
+        line = encode_row(row)
+    return Finished(entry, line, (entry.log.seq, state, reason, [], []))
 
 
 def _row(entry: Entry, state: str) -> dict[str, Any]:
