@@ -23,6 +23,11 @@ if TYPE_CHECKING:
         ConfigError,
         ConnectError,
         InputError,
+        InputFileDenied,
+        InputFileError,
+        InputFileIsDirectory,
+        InputFileMissing,
+        InputKeyError,
         InputTypeError,
         MissingExtra,
         PixlogError,
@@ -32,7 +37,9 @@ if TYPE_CHECKING:
         VersionMismatch,
     )
     from pixlog.image import Image
+    from pixlog.keypoints import Keypoints
     from pixlog.masks import ImageMask
+    from pixlog.polygons import Polygons
     from pixlog.receipt import Receipt
     from pixlog.run import Run
     from pixlog.stats import Stats
@@ -49,9 +56,16 @@ __all__ = [
     "Image",
     "ImageMask",
     "InputError",
+    "InputFileDenied",
+    "InputFileError",
+    "InputFileIsDirectory",
+    "InputFileMissing",
+    "InputKeyError",
     "InputTypeError",
+    "Keypoints",
     "MissingExtra",
     "PixlogError",
+    "Polygons",
     "ProtocolError",
     "Receipt",
     "Run",
@@ -70,6 +84,8 @@ _HOMES = {
     "Client": "client",
     "Image": "image",
     "ImageMask": "masks",
+    "Keypoints": "keypoints",
+    "Polygons": "polygons",
     "Receipt": "receipt",
     "Run": "run",
     "Stats": "stats",

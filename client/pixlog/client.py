@@ -18,12 +18,15 @@ import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Unpack
+
+import numpy as np
 
 from pixlog.delivery import Delivery
 from pixlog.describe import Described, Item, describe
 from pixlog.environment import PIXLOG_HOST, PIXLOG_RUN_DIR
 from pixlog.errors import ClientClosed, ConfigError, InputTypeError
+from pixlog.log_options import LogOptions
 from pixlog.options import ClientOptions, resolve_client_options
 from pixlog.plain import plain
 from pixlog.process_identity import started_ticks
@@ -129,7 +132,13 @@ class Client:
     # Logging
 
     def log_image(
-        self, key: str, data: object, *, step: int | None = None, meta: object = None, **options: Any
+        self,
+        key: str,
+        data: object,
+        *,
+        step: int | None = None,
+        meta: object = None,
+        **options: Unpack[LogOptions],
     ) -> Receipt:
         """Log one image, a list of images or a batch, as one row; returns after one memory copy.
 
@@ -151,14 +160,13 @@ class Client:
         """
         try:
             key, number = self._check_names(key, step)
-            given = (
-                {name: value for name, value in options.items() if value is not None} if options else options
-            )
+            given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
             per_image = meta if isinstance(meta, (list, tuple)) else None
             if per_image is not None:
                 given = {**given, "meta": per_image}
             described = describe(data, contract=self.options.contract, **given)
-            return self._submit(key, number, described, None if per_image is not None else meta, None)
+            packed = self._packed_plain(key, described) if type(data) is np.ndarray and not given else None
+            return self._submit(key, number, described, None if per_image is not None else meta, None, packed)
         except Exception as exc:
             return self._refuse(key, step, exc)
 
@@ -207,7 +215,15 @@ class Client:
         self._next_steps[key] = max(number + 1, self._next_steps.get(key, 0))
         return key, number
 
-    def _submit(self, key: str, step: int, described: Described, meta: object, call: str | None) -> Receipt:
+    def _submit(
+        self,
+        key: str,
+        step: int,
+        described: Described,
+        meta: object,
+        call: str | None,
+        packed: PackedMap | None = None,
+    ) -> Receipt:
         if self.closed:
             raise ClientClosed(f"{key!r} step {step} was logged after close()")
         for warning in described.warnings:
@@ -223,21 +239,25 @@ class Client:
             described.bind(receipt)
         if self._is_child:
             self._connect_in_child()
-        delivery.submit(self._packed(key, described), last, described.buffers, receipt)
+        delivery.submit(packed or self._packed(key, described), last, described.buffers, receipt)
         return receipt
 
     def _packed(self, key: str, described: Described) -> PackedMap:
-        """Pack what does not change from call to call; of a plain array's key and shape, once."""
-        items = described.items
-        if len(items) != 1 or described.is_list:
-            return pack_map(
-                {"key": key, "contract": self.options.contract, "items": items, "list": described.is_list}
-            )
-        item = items[0]
+        """Pack what a call says of itself."""
+        header: Header = {"key": key, "contract": self.options.contract, "items": described.items}
+        if described.is_list:
+            header["list"] = True
+        return pack_map(header)
+
+    def _packed_plain(self, key: str, described: Described) -> PackedMap:
+        """As :meth:`_packed`, once for each key and kind of plain array."""
+        item = described.items[0] if len(described.items) == 1 and not described.is_list else None
+        if item is None:
+            return self._packed(key, described)
         template = self._templates.get((key, id(item)))
         if template is not None and template[0] is item:
             return template[1]
-        packed = pack_map({"key": key, "contract": self.options.contract, "items": items})
+        packed = self._packed(key, described)
         if len(self._templates) >= _MOST_TEMPLATES:
             self._templates.clear()
         self._templates[key, id(item)] = (item, packed)
