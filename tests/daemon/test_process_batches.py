@@ -147,48 +147,28 @@ VALUES = st.recursive(
     ),
     max_leaves=8,
 )
-ITEM_FIELDS = [
-    "mode",
-    "caption",
-    "grouping",
-    "file_type",
-    "normalize",
-    "value_range",
-    "color",
-    "quality",
-    "lossless",
-    "level",
-    "depth",
-    "background",
-    "grid",
-    "dedup",
-    "meta",
-    "boxes",
-    "masks",
-    "polygons",
-    "keypoints",
-    "classes",
-    "contract",
-]
-DATA_FIELDS = [
-    "kind",
-    "buffer",
-    "dtype",
-    "shape",
-    "axes",
-    "layout",
-    "origin",
-    "masked",
-    "mode",
-    "size",
-    "palette",
-    "icc",
-    "suffix",
-    "url",
-    "client",
-    "seq",
-    "index",
-]
+ITEM_FIELDS = (
+    *("mode", "caption", "grouping", "file_type", "normalize", "value_range", "color", "quality", "lossless"),
+    *("level", "depth", "background", "grid", "dedup", "meta", "boxes", "masks", "polygons", "keypoints"),
+    *("classes", "contract"),
+)
+DATA_FIELDS = (
+    *(
+        "kind",
+        "buffer",
+        "dtype",
+        "shape",
+        "axes",
+        "layout",
+        "origin",
+        "masked",
+        "mode",
+        "size",
+        "palette",
+        "icc",
+    ),
+    *("suffix", "url", "client", "seq", "index"),
+)
 
 
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])

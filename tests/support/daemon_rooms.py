@@ -1,4 +1,4 @@
-"""The rooms of a daemon without its socket: a run that is open in this process, and calls to put through its workers."""
+"""The rooms of a daemon without its socket: a run that is open here, and calls to put through its workers."""
 
 from __future__ import annotations
 
