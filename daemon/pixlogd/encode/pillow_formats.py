@@ -3,7 +3,8 @@
 **Where the time of the lock goes.**  Pillow's JPEG encoder releases the interpreter lock only while it writes to a
 file descriptor (``encode_to_file``); into a ``BytesIO`` it compresses 64 KB at a time with the lock held, and two
 threads are no faster than one.  So JPEG goes to an anonymous in-memory file and is read back whole.  The WebP and
-AVIF encoders work on memory and release the lock.
+AVIF encoders work on memory and release the lock.  BMP and raw TIFF only copy, where a second copy through a
+descriptor costs more than the lock.
 
 **Modes.**  A format that lacks a picture's mode gets the next wider one that keeps every value (gray as RGB in
 WebP), or loses its alpha to the background colour (JPEG, BMP), and the file carries a note that says so.  Anything
@@ -78,7 +79,7 @@ def encode_with_pillow(picture: Picture, options: EncodeOptions) -> tuple[bytes,
     if picture.icc and name not in {"BMP", "GIF"}:
         arguments["icc_profile"] = picture.icc
     try:
-        if name in {"JPEG", "TIFF"} and picture.pixels.nbytes > _IN_MEMORY_NBYTES:
+        if name == "JPEG" and picture.pixels.nbytes > _IN_MEMORY_NBYTES:
             return _save_by_descriptor(image, name, arguments), notes
         buffer = io.BytesIO()
         image.save(buffer, name, **arguments)

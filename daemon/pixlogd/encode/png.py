@@ -43,8 +43,8 @@ _MODES: Final = {
     "P": (_PALETTE, 1),
 }
 
-_BAND_NBYTES: Final = 96 << 10  # with its scratch about 0.7 MB: inside a second-level cache, twice
-_SMALL_NBYTES: Final = 4 << 10  # below, a sample would cost more than the picture
+_BAND_NBYTES: Final = 128 << 10  # with its scratch about 1 MB: inside a second-level cache
+_SMALL_NBYTES: Final = 16 << 10  # up to here, a sample would cost more than the picture
 
 
 def encode_png(picture: Picture, *, level: str) -> bytes:
@@ -59,7 +59,8 @@ def encode_png(picture: Picture, *, level: str) -> bytes:
     if raster.nbytes <= _SMALL_NBYTES and level == "fast":
         return _small_file(head + extra, raster, FLAT if is_flat else small_plan_of(raster))
     plan = FLAT if is_flat else plan_of(raster)
-    deflater = fast_deflater(plan.window_bits) if level == "fast" else small_deflater(plan.window_bits)
+    near_or_far = plan.window_bits
+    deflater = fast_deflater(near_or_far, raster.nbytes) if level == "fast" else small_deflater(near_or_far)
     parts = [head, extra]
     for data in _deflate(raster, plan, deflater):
         parts += (len(data).to_bytes(4, "big"), b"IDAT", data, crc32(data, _IDAT_CRC).to_bytes(4, "big"))
