@@ -65,8 +65,11 @@ def _measure_floats(values: npt.NDArray[Any]) -> Stats:
     high = float(values.max())
     if math.isfinite(low) and math.isfinite(high):
         return Stats(low, high)
-    finite = np.isfinite(values)
     nan = int(np.count_nonzero(np.isnan(values)))
+    low, high = float(np.fmin.reduce(values)), float(np.fmax.reduce(values))
+    if math.isfinite(low) and math.isfinite(high):
+        return Stats(low, high, nan)
+    finite = np.isfinite(values)
     posinf = int(np.count_nonzero(values == np.inf))
     neginf = values.size - int(np.count_nonzero(finite)) - nan - posinf
     kept = values[finite]
