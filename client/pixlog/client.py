@@ -13,6 +13,7 @@ import operator
 import os
 import socket
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Mapping
@@ -92,7 +93,11 @@ def connect(
         timeout_s=timeout_s,
     )
     client = Client(Path(os.path.realpath(chosen)), options)
-    client._delivery.open(options.timeout_s)
+    try:
+        client._delivery.open(options.timeout_s)
+    except BaseException:
+        client._give_up()
+        raise
     return client
 
 
@@ -115,6 +120,7 @@ class Client:
         self._warned: set[str] = set()
         self._templates: dict[tuple[str, int], tuple[Item, PackedMap]] = {}
         self._is_child = False
+        self._child_lock = threading.Lock()
         identity: Header = {
             "version": [MAJOR, MINOR],
             "client": self.id,
@@ -351,6 +357,11 @@ class Client:
         """Show the run and the counts."""
         return f"<Client of {self.run_dir}, rank {self.options.rank}: {self.stats()}>"
 
+    def _give_up(self) -> None:
+        """Close without a word what could not be connected."""
+        self.closed = True
+        self._delivery.abandon()
+
     # Fork
 
     def _after_fork_in_child(self) -> None:
@@ -361,8 +372,10 @@ class Client:
 
     def _connect_in_child(self) -> None:
         """Connect now, as a child may end with ``os._exit``; when that takes too long, in the background."""
-        self._is_child = False
-        self._delivery.open_soon(_CHILD_CONNECT_S)
+        with self._child_lock:
+            if self._is_child:
+                self._delivery.open_soon(_CHILD_CONNECT_S)
+                self._is_child = False
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()

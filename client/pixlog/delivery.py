@@ -43,6 +43,7 @@ from pixlog.stats import Stats
 log = logging.getLogger("pixlog")
 
 _MAX_ARENAS = 32
+_KEPT_NBYTES = 1024  # what a pending call occupies beside its pixels, generously
 _LARGEST_INLINE_NBYTES = 1 << 31
 
 
@@ -74,7 +75,9 @@ class Delivery:
     def open(self, timeout_s: float) -> None:
         """Connect, pass the first arena and start the link's thread; raises ConnectError."""
         self._link.connect(timeout_s)
-        self._pool.max_arenas = min(_MAX_ARENAS, int(self._link.limits.get("arenas", _MAX_ARENAS)))
+        limits, pool = self._link.limits, self._pool
+        pool.max_arenas = min(_MAX_ARENAS, int(limits.get("arenas", _MAX_ARENAS)))
+        pool.budget_nbytes = min(pool.budget_nbytes, int(limits.get("arena_bytes", pool.budget_nbytes)))
         if self._pool.shared and not self._offer_first_arena(timeout_s):
             log.info("pixlog: shared memory cannot be passed to this daemon; images travel inline")
             self._pool.make_private()
@@ -156,15 +159,22 @@ class Delivery:
             thread = threading.get_ident()
             if (stale := self._reserved.pop(thread, None)) is not None:
                 pool.release(stale)
-            region = pool.reserve(nbytes)
-            if region is None and self._grow(nbytes):
+            region = None
+            if self._has_room(nbytes):
                 region = pool.reserve(nbytes)
+                if region is None and self._grow(nbytes):
+                    region = pool.reserve(nbytes)
             if region is not None:
                 self._reserved[thread] = region
             if pool.wants_growth():
                 self._link.wake()
             self._leave()
         return region
+
+    def _has_room(self, nbytes: int) -> bool:
+        """Locked: whether ``nbytes`` more, and what is kept of each pending call, are within the budget."""
+        kept_nbytes = len(self._pending) * _KEPT_NBYTES
+        return self._pool.used_nbytes + nbytes + kept_nbytes <= self._options.buffer_bytes
 
     def _commit(
         self,
@@ -263,15 +273,17 @@ class Delivery:
         with self._lock:
             self._enter()
             last["seq"] = self._next_seq
+            spilled = None
             try:
-                spilled = self._spill.write(encode_head_of(Kind.LOG, header, last, nbytes), (payload.data,))
+                if self._has_room(-self._pool.used_nbytes):
+                    spilled = self._spill.write(
+                        encode_head_of(Kind.LOG, header, last, nbytes), (payload.data,)
+                    )
+                if spilled is None:
+                    refusal = f"no space: buffer and spill_bytes={self._options.spill_bytes} full"
             except OSError as exc:
-                spilled = None
                 refusal = f"no space: buffer full, spill: {exc.strerror}"
-            else:
-                refusal = f"no space: buffer and spill_bytes={self._options.spill_bytes} full"
             if spilled is not None:
-                refusal = None
                 last["at"] = ("spill", spilled.file.path.name, spilled.offset, nbytes)
                 head = encode_head_of(Kind.LOG, header, last)
                 self._admit(Pending(head, receipt, spilled=spilled), nbytes)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from pixlog.errors import PixlogError, ProtocolError, RunDirError
 from pixlog.protocol import Header
+from pixlog.rendezvous import dial
 from pixlogd.connection import Connection
 from pixlogd.open_run import ClientRecord, Entry, OpenRun
 from pixlogd.payload import Payload, SpilledPayload
@@ -34,6 +35,8 @@ from pixlogd.status import status_of
 log = logging.getLogger("pixlogd")
 
 _BACKLOG = 1024
+_PREDECESSOR_S = 20.0
+_PREDECESSOR_POLL_S = 0.02
 _ACCEPTS_A_WAKE_UP = 64
 
 
@@ -313,10 +316,18 @@ async def run_server(
 
 
 def _take_lock(socket_path: Path) -> int:
+    """Take the socket's lock for life; a daemon that no longer listens but still writes is waited for."""
     fd = os.open(socket_path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        os.close(fd)
-        raise AlreadyServed(f"another daemon serves {socket_path}") from exc
-    return fd
+    deadline = time.monotonic() + _PREDECESSOR_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fd
+        except BlockingIOError:
+            listening = dial(socket_path, 1.0)
+            if listening is not None:
+                listening.close()
+            if listening is not None or time.monotonic() > deadline:
+                os.close(fd)
+                raise AlreadyServed(f"another daemon serves {socket_path}") from None
+            time.sleep(_PREDECESSOR_POLL_S)
