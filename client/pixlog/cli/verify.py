@@ -1,0 +1,83 @@
+"""``pixlog verify``: is every file of a run there, whole, and as its row says?"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pixlog.cli.choosing import JsonOption, RunArgument
+from pixlog.cli.terminal import count_text, nbytes_text, plain, printable, progress_bar, results, spinner
+from pixlog.run import Run
+from pixlog.verify import VerifyReport
+from pixlog.verify import verify as verify_run
+
+_NAMES_SHOWN = 10
+
+
+def verify(
+    run_dir: RunArgument,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", "-j", min=1, help="Threads that read and decode. Default: one a processor."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a run: every row's files exist, decode, and match size and sha256.
+
+    \b
+      $ pixlog verify runs/exp1 && echo sound
+      $ pixlog verify runs/exp1 --json | jq '.failures[].path'
+
+    Exit code 0 if all is well, 1 otherwise, with one line for each failure.
+    Files that no row names and temporary files of writers that died are listed
+    and are no failure. It may run while training logs.
+    """
+    with spinner("reading the manifest"):
+        run = Run(run_dir)
+    with progress_bar("checking files") as report_progress:
+        report = verify_run(run, workers=workers, progress=report_progress)
+    if as_json:
+        said = dataclasses.asdict(report) | {"run_dir": str(report.run_dir), "ok": report.ok}
+        sys.stdout.write(json.dumps(said, indent=2, ensure_ascii=False) + "\n")
+    else:
+        _show(results(), report)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def _show(console: Console, report: VerifyReport) -> None:
+    for failure in report.failures:
+        console.print(printable(str(failure)), markup=False, soft_wrap=True)
+    for example in report.problems.examples:
+        console.print(printable(f"manifest: {example}"), markup=False, soft_wrap=True)
+    _show_names(console, report.orphans, "no row names this file")
+    _show_names(console, report.leftovers, "temporary file")
+    if report.torn_nbytes:
+        console.print(
+            f"note: {count_text(report.torn_nbytes, 'byte')} of unfinished last lines, which readers ignore"
+        )
+    counts = (
+        f"{count_text(report.row_count, 'row')} ({report.saved_count:,} saved, {report.failed_count:,} failed, "
+        f"{report.dropped_count:,} dropped), {count_text(report.file_count, 'file')}, {nbytes_text(report.nbytes)}"
+    )
+    if report.ok:
+        console.print(plain(f"{report.run_dir}: {counts}: all sound"), style="green", soft_wrap=True)
+        return
+    problems = report.problems.total
+    found = [count_text(len(report.failures), "failure")] if report.failures else []
+    found += [f"{count_text(problems, 'line')} of the manifest unreadable"] if problems else []
+    console.print(plain(f"{report.run_dir}: {counts}: {', '.join(found)}"), style="red", soft_wrap=True)
+
+
+def _show_names(console: Console, names: list[str], what: str) -> None:
+    for name in names[:_NAMES_SHOWN]:
+        console.print(f"note: {what}: {printable(name)}", markup=False, soft_wrap=True)
+    if len(names) > _NAMES_SHOWN:
+        console.print(f"note: {what}: {len(names) - _NAMES_SHOWN:,} more (--json lists all)")
