@@ -92,23 +92,17 @@ def test_status_shows_daemon_run_and_clients(
     fakes.add("/s/a.sock", _run(written.path))
     outcome = pixlog_command("status", written.path)
     assert (outcome.code, outcome.err) == (0, "")
+    words = " ".join(outcome.out.split())
+    assert outcome.lines[0] == "pixlogd 0.1.0, pid 99, up 1 min 15 s, 2 workers, /s/a.sock"
     assert (
-        outcome.lines
-        == [
-            "pixlogd 0.1.0, pid 99, up 1 min 15 s, 2 workers, /s/a.sock",
-            *[
-                line.strip()
-                for line in (
-                    f"{written.path} 3,000 accepted, 2,980 saved, 2 failed, 8 dropped, 6 queued; 123.4 images/s, "
-                    f"56.7 MB/s, 12.3 MB written"
-                ).split("\n")
-            ],
-            "client rank pid host queued in flight accepted saved failed dropped",
-            "0000000000000001 1 4001 node1 3 2 1,500 1,490 1 4",
-            "0000000000000000 0 4000 node1 3 2 1,500 1,490 1 4",
-        ]
-        or " ".join(outcome.lines).count("3,000 accepted") == 1
+        f"{written.path} 3,000 accepted, 2,980 saved, 2 failed, 8 dropped, 6 queued; 123.4 images/s" in words
     )
+    assert "56.7 MB/s, 12.3 MB written client rank pid host" in words
+    assert outcome.lines[-3:] == [
+        "client rank pid host queued in flight accepted saved failed dropped",
+        "0000000000000001 1 4001 node1 3 2 1,500 1,490 1 4",
+        "0000000000000000 0 4000 node1 3 2 1,500 1,490 1 4",
+    ]
 
 
 def test_status_all_shows_every_daemon(fakes: FakeDaemons, pixlog_command: Command, tmp_path: Path) -> None:
@@ -172,7 +166,7 @@ def test_status_watch_goes_on_until_the_daemon_ends(
         if len(pauses) == 3:
             fakes.answers.clear()
 
-    monkeypatch.setattr(daemons_module.time, "sleep", pause)
+    monkeypatch.setattr("time.sleep", pause)
     outcome = pixlog_command(
         "status", written.path, "--watch", "--interval", "0.5", *(["--json"] if as_json else [])
     )
