@@ -64,6 +64,7 @@ class Connection:
         self._settings = settings
         self._ack_timer: asyncio.TimerHandle | None = None
         self._closing = False
+        self._deaf = False
         self._greeting_timer = self._loop.call_later(_GREETING_S, self._on_greeting_late)
         sock.setblocking(False)
         self._loop.add_reader(self._fd, self._on_readable)
@@ -167,7 +168,7 @@ class Connection:
 
     def send(self, frame: bytes) -> None:
         """Send a frame without blocking; a client that does not read its own is no longer read."""
-        if self.closed:
+        if self.closed or self._deaf:
             return
         if not self._unsent:
             try:
@@ -175,7 +176,7 @@ class Connection:
             except BlockingIOError:
                 count = 0
             except OSError:
-                self.close()
+                self._on_deaf()
                 return
             if count == len(frame):
                 return
@@ -225,13 +226,23 @@ class Connection:
         except BlockingIOError:
             return
         except OSError:
-            self.close()
+            self._on_deaf()
+            self._owner.on_received(self)
             return
         self._loop.remove_writer(self._fd)
         if self._closing:
             self.close()
         else:
             self._owner.on_received(self)
+
+    def _on_deaf(self) -> None:
+        """Send no more to a client that has died, but read to its end what it said before: it was accepted."""
+        self._deaf = True
+        self._unsent.clear()
+        self._unsent_nbytes = 0
+        self._loop.remove_writer(self._fd)
+        if self._closing:
+            self.close()
 
     # Ending
 

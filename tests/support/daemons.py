@@ -48,3 +48,15 @@ def _send(process: processes.Process, signal_number: int) -> None:
     if process.is_alive():
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal_number)
+
+
+def the_daemon_of(runtime_dir: Path) -> processes.Process:
+    """Return the only daemon of this runtime directory that has begun to be one."""
+    found = [process for process in daemons_of(runtime_dir) if process.parent_pid == 1]
+    assert len(found) == 1, f"{len(found)} daemons: {'; '.join(map(str, found))}"
+    return found[0]
+
+
+def gone(runtime_dir: Path) -> bool:
+    """Whether no daemon of this runtime directory is left."""
+    return not daemons_of(runtime_dir)

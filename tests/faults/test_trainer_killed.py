@@ -1,0 +1,109 @@
+"""A trainer that is killed has not lost what it logged."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+import daemons
+from accounting import check_accounts
+from fault_plan import FaultPlan
+from nursery import Nursery, Trainer
+from pictures import assert_steps_are_numbers
+from waiting import wait_until
+
+
+def wait_for_end(runtime_dir: Path) -> None:
+    """Wait until the daemon has ended by itself, which it does when all that it took is written."""
+    wait_until(lambda: daemons.gone(runtime_dir), timeout_s=60, what="the end of the daemon")
+
+
+def kill_at_random_moments(
+    plan: FaultPlan, nursery: Nursery, tmp_path: Path, run_dir: Path, kills: int
+) -> list[Trainer]:
+    """Run trainers one after another and kill each at a random moment after its first call."""
+    trainers = []
+    for number in range(kills):
+        trainer = nursery.start(
+            "training:log_until_killed",
+            tmp_path / f"trainer-{number}",
+            run_dir=str(run_dir),
+            shape=plan.random.choice([(32, 32, 3), (64, 48), (256, 256, 3)]),
+            pause_s=plan.random.choice([0.0, 0.0, 0.001]),
+        )
+        trainers.append(trainer)
+        # Most moments lie among the first calls, some after the daemon's queue and the socket have filled.
+        trainer.wait_for("logged", count=1 + int(plan.random.expovariate(1 / 150)))
+        trainer.kill()
+    return trainers
+
+
+def test_killed_trainer_loses_nothing_in_arena(
+    plan: FaultPlan,
+    nursery: Nursery,
+    tmp_path: Path,
+    run_dir: Path,
+    runtime_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every image whose call returned before SIGKILL is saved, when it went through shared memory."""
+    monkeypatch.setenv("PIXLOG_IDLE_EXIT_S", "2")
+    kills = plan.repeats(suite=15, full=200)
+    trainers = kill_at_random_moments(plan, nursery, tmp_path, run_dir, kills)
+    wait_for_end(runtime_dir)
+    account = check_accounts(run_dir)
+    assert_steps_are_numbers(run_dir, list(account.rows.values()))
+    logged = {call for trainer in trainers for call in trainer.logged()}
+    lost = logged - account.saved
+    plan.record(
+        "1 trainer killed",
+        "A trainer is killed with SIGKILL while it logs; images in shared memory",
+        times=kills,
+        images=len(logged),
+        lost=len(lost),
+    )
+    assert not lost, sorted(lost)[:10]
+
+
+def test_killed_trainer_loses_nothing_that_its_socket_holds(
+    plan: FaultPlan,
+    nursery: Nursery,
+    tmp_path: Path,
+    run_dir: Path,
+    runtime_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Frames that a slow daemon has not read are read to the last, though its acknowledgements reach nobody."""
+    monkeypatch.setenv("PIXLOG_IDLE_EXIT_S", "2")
+    monkeypatch.setenv("PIXLOG_QUEUE_ROWS", "16")
+    kills = plan.repeats(suite=2, full=20)
+    logged: set[tuple[str, int]] = set()
+    for number in range(kills):
+        trainer = nursery.start(
+            "training:log_until_killed",
+            tmp_path / f"trainer-{number}",
+            run_dir=str(run_dir),
+            shape=(8, 8),
+            pause_s=0.0005,
+            meta_nbytes=2000,  # long frames, of which one read of the daemon takes a few
+        )
+        trainer.wait_for("logged", count=20)
+        daemon = daemons.the_daemon_of(runtime_dir)
+        os.kill(daemon.pid, signal.SIGSTOP)
+        trainer.wait_for("logged", count=len(trainer.logged()) + plan.random.randrange(100, 400))
+        trainer.kill()
+        os.kill(daemon.pid, signal.SIGCONT)
+        logged |= set(trainer.logged())
+    wait_for_end(runtime_dir)
+    lost = logged - check_accounts(run_dir).saved
+    plan.record(
+        "1 trainer killed",
+        "A trainer is killed while the daemon is stopped and has not read what the socket holds",
+        times=kills,
+        images=len(logged),
+        lost=len(lost),
+    )
+    assert not lost, f"{len(lost)} of {len(logged)}"
