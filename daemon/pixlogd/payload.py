@@ -61,20 +61,21 @@ class SpilledPayload:
     def read(self) -> memoryview:
         """Read the bytes; raises InputError when the file does not have them."""
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as exc:
             if exc.errno in {errno.ENOENT, errno.ELOOP}:
                 raise InputError(f"spill file {self.path.name} is gone: {exc.strerror}") from exc
             raise
         try:
             size = os.fstat(fd).st_size
-            if self.offset + self.nbytes > size:
-                raise InputError(f"spill file {self.path.name} has {size} bytes, the image ends after them")
-            data = memoryview(bytearray(self.nbytes))
             filled = 0
-            while filled < self.nbytes:
-                filled += os.preadv(fd, [data[filled:]], self.offset + filled)
-            return data
+            if self.offset + self.nbytes <= size:
+                data = memoryview(bytearray(self.nbytes))
+                while count := os.preadv(fd, [data[filled:]], self.offset + filled):
+                    filled += count
+                if filled == self.nbytes:
+                    return data
+            raise InputError(f"spill file {self.path.name} has {size} bytes, the image ends after them")
         finally:
             os.close(fd)
 

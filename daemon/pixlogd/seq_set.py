@@ -1,6 +1,12 @@
-"""Which sequence numbers of a client are known: a watermark, and the few above it that came out of order."""
+"""Which sequence numbers of a client are known: a watermark, and the few above it that came out of order.
+
+A client that comes back leaves out what was acknowledged by an earlier daemon, so some gaps are never filled.
+When many numbers stand above one, it is closed: whatever it held was settled long ago.
+"""
 
 from __future__ import annotations
+
+_MOST_ABOVE = 4096
 
 
 class SeqSet:
@@ -18,12 +24,18 @@ class SeqSet:
             return False
         if seq != self.below:
             self._above.add(seq)
+            if len(self._above) > _MOST_ABOVE:
+                self.below = min(self._above)
+                self._absorb()
             return True
         self.below += 1
+        self._absorb()
+        return True
+
+    def _absorb(self) -> None:
         while self.below in self._above:
             self._above.remove(self.below)
             self.below += 1
-        return True
 
     def __contains__(self, seq: int) -> bool:
         """Whether the number is known."""
