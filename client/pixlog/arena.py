@@ -102,15 +102,19 @@ class Extents:
 
 
 class Arena:
-    """One piece of recycled memory; ``fd`` is None when it is private to this process."""
+    """One piece of recycled memory; ``fd`` is None when it is private to this process.
 
-    __slots__ = ("_map", "extents", "fd", "id", "memory", "nbytes", "populated")
+    ``visible`` says whether the daemon can read it; what lies in an invisible one travels inline.
+    """
+
+    __slots__ = ("_map", "extents", "fd", "id", "memory", "nbytes", "populated", "visible")
 
     def __init__(self, arena_id: int, nbytes: int, *, shared: bool) -> None:
         self.id = arena_id
         self.nbytes = nbytes
         self.extents = Extents(nbytes)
         self.populated = False
+        self.visible = shared
         self.fd: int | None = None
         self._map: mmap.mmap | None = None
         self.memory: Memory

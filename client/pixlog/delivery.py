@@ -173,8 +173,11 @@ class Delivery:
 
     def _has_room(self, nbytes: int) -> bool:
         """Locked: whether ``nbytes`` more, and what is kept of each pending call, are within the budget."""
-        kept_nbytes = len(self._pending) * _KEPT_NBYTES
-        return self._pool.used_nbytes + nbytes + kept_nbytes <= self._options.buffer_bytes
+        return self._pool.used_nbytes + nbytes + self._kept_nbytes <= self._options.buffer_bytes
+
+    @property
+    def _kept_nbytes(self) -> int:
+        return len(self._pending) * _KEPT_NBYTES
 
     def _commit(
         self,
@@ -187,14 +190,11 @@ class Delivery:
         with self._lock:
             self._enter()
             last["seq"] = self._next_seq
-            inline_nbytes = 0
-            if region is not None:
-                if region.arena.fd is None:
-                    inline_nbytes = nbytes
-                else:
-                    last["at"] = ("arena", region.arena.id, region.offset, nbytes)
-            head = encode_head_of(Kind.LOG, header, last, inline_nbytes)
-            self._admit(Pending(head, receipt, region, nbytes, outcome="state" in last), nbytes)
+            inline = region is not None and not region.arena.visible
+            if region is not None and not inline:
+                last["at"] = ("arena", region.arena.id, region.offset, nbytes)
+            head = encode_head_of(Kind.LOG, header, last, nbytes if inline else 0)
+            self._admit(Pending(head, receipt, region, nbytes, None, inline, "state" in last), nbytes)
             if region is not None:
                 del self._reserved[threading.get_ident()]
             self._leave()
@@ -275,7 +275,7 @@ class Delivery:
             last["seq"] = self._next_seq
             spilled = None
             try:
-                if self._has_room(-self._pool.used_nbytes):
+                if self._kept_nbytes <= self._options.buffer_bytes:
                     spilled = self._spill.write(
                         encode_head_of(Kind.LOG, header, last, nbytes), (payload.data,)
                     )
@@ -335,7 +335,7 @@ class Delivery:
         with self._lock:
             self._enter()
             messages: list[Message] = [
-                ((_arena_head(arena),), arena.fd) for arena in self._pool.arenas if arena.fd is not None
+                ((_arena_head(arena),), arena.fd) for arena in self._pool.arenas if arena.visible
             ]
             messages += [(self._pending[seq].buffers(), None) for seq in sorted(self._pending)]
             link.bring_up(messages)
@@ -348,7 +348,24 @@ class Delivery:
         elif frame.kind is Kind.ERROR:
             self._notices.append(("daemon", "", f"the daemon reports: {frame.header.get('message')}"))
         elif frame.kind is Kind.ARENA and not frame.header.get("ok"):
-            self._notices.append(("arena", "", f"the daemon refuses memory: {frame.header.get('reason')}"))
+            reason = frame.header.get("reason")
+            self._notices.append(
+                ("arena", "", f"the daemon refuses shared memory, images go inline: {reason}")
+            )
+            self._hide(frame.header.get("arena"))
+
+    def _hide(self, arena_id: object) -> None:
+        """Stop using an arena as shared; what lies in it is said again, inline."""
+        with self._lock:
+            self._enter()
+            for arena in self._pool.arenas:
+                if arena.id == arena_id:
+                    arena.visible = False
+            for pending in self._pending.values():
+                if pending.region is not None and not pending.region.arena.visible:
+                    pending.make_inline()
+            self._link.break_off()
+            self._leave()
 
     def _settle(self, rows: Sequence[Sequence[Any]]) -> None:
         with self._lock:

@@ -294,7 +294,7 @@ class Link:
         except BlockingIOError:
             return
         except (OSError, ProtocolError) as exc:
-            log.warning("pixlog: the connection to the daemon broke: %s", exc)
+            (log.warning if self._heard else log.debug)("pixlog: the connection to the daemon broke: %s", exc)
             count, frames = 0, []
         for frame in frames:
             self._heard = self._heard or frame.kind is Kind.ACK

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pixlog.arena import Region
-from pixlog.protocol import Buffer
+from pixlog.protocol import Buffer, Kind, decode_head, encode_head
 from pixlog.receipt import Receipt, State
 from pixlog.spill import Spilled
 
@@ -17,7 +17,8 @@ _MOST_REASONS = 64
 class Pending:
     """One call that is not acknowledged, and what is needed to say it again.
 
-    ``outcome`` marks a call that ended here, of which the user was told when it did.
+    ``inline`` says that the pixels travel behind the head, because the daemon cannot see the region.  ``outcome``
+    marks a call that ended here, of which the user was told when it did.
     """
 
     head: bytes
@@ -25,13 +26,23 @@ class Pending:
     region: Region | None = None
     payload_nbytes: int = 0
     spilled: Spilled | None = None
+    inline: bool = False
     outcome: bool = False
 
     def buffers(self) -> Sequence[Buffer]:
         """Return the buffers of its frame: the pixels only where the daemon cannot see them."""
-        if self.region is None or self.region.arena.fd is not None:
+        if not self.inline:
             return (self.head,)
+        assert self.region is not None
         return (self.head, self.region.memory[: self.payload_nbytes].data)
+
+    def make_inline(self) -> None:
+        """Say from now on what lies in an arena that the daemon turned out not to see."""
+        if not self.inline:
+            header = decode_head(self.head)
+            del header["at"]
+            self.head = encode_head(Kind.LOG, header, self.payload_nbytes)
+            self.inline = True
 
 
 @dataclass(slots=True)

@@ -149,6 +149,12 @@ def encode_head(kind: Kind, header: Header, payload_nbytes: int = 0) -> bytes:
     return encode_head_of(kind, pack_map(header), {}, payload_nbytes)
 
 
+def decode_head(head: bytes) -> Header:
+    """Return the header of a frame without payload that :func:`encode_head` made."""
+    header: Header = unpack(head[PRELUDE.size + 1 :])
+    return header
+
+
 def _untouched(nbytes: int) -> memoryview:
     """Allocate without touching: a peer that announces much and sends little costs address space only."""
     return memoryview(np.empty(nbytes, np.uint8))  # type: ignore[arg-type]

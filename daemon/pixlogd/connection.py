@@ -29,6 +29,7 @@ _ANCILLARY_NBYTES = socket.CMSG_SPACE(_MOST_DESCRIPTORS_AT_ONCE * array.array("i
 _ROUNDS_A_WAKE_UP = 8
 _MOST_UNSENT_NBYTES = 4 * 1024 * 1024
 _GREETING_S = 10.0
+_HANG_UP_S = 2.0
 
 
 class ConnectionOwner(Protocol):
@@ -60,6 +61,7 @@ class Connection:
         self._unsent: deque[memoryview] = deque()
         self._unsent_nbytes = 0
         self._mapped_nbytes = 0
+        self._refused: set[int] = set()
         self._acks: list[Ack] = []
         self._settings = settings
         self._ack_timer: asyncio.TimerHandle | None = None
@@ -79,7 +81,7 @@ class Connection:
 
     def resume(self) -> None:
         """Read again."""
-        if self.paused and not self.closed:
+        if self.paused and not self.closed and not self._closing:
             self.paused = False
             self._loop.add_reader(self._fd, self._on_readable)
 
@@ -150,9 +152,18 @@ class Connection:
                     self._mapped_nbytes += offer.nbytes
                 except ProtocolError as exc:
                     reason = str(exc)
-        if reason is not None:
-            log.warning("! arena %d refused: %s", offer.arena, reason)
-        self.send(encode_head(Kind.ARENA, {"arena": offer.arena, "ok": reason is None, "reason": reason}))
+        self._answer_arena(offer.arena, reason)
+
+    def refuse_arena(self, arena: int) -> None:
+        """Say, once, that calls in an arena cannot be read; the client sends them inline instead."""
+        if arena not in self._refused:
+            self._answer_arena(arena, "it was not passed")
+
+    def _answer_arena(self, arena: int, refusal: str | None) -> None:
+        if refusal is not None:
+            log.warning("! arena %d refused: %s", arena, refusal)
+            self._refused.add(arena)
+        self.send(encode_head(Kind.ARENA, {"arena": arena, "ok": refusal is None, "reason": refusal}))
 
     def _refusal_of(self, offer: ArenaOffer) -> str | None:
         most, most_nbytes = self._settings.max_arenas, self._settings.max_arena_bytes
@@ -231,7 +242,7 @@ class Connection:
             return
         self._loop.remove_writer(self._fd)
         if self._closing:
-            self.close()
+            self._hang_up()
         else:
             self._owner.on_received(self)
 
@@ -255,10 +266,32 @@ class Connection:
         """Send a last frame, then close."""
         self.send(farewell)
         self._closing = True
+        self.pause()
         if not self._unsent:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """End our half, and take no notice of what still comes: closing now would take the farewell back."""
+        if self.closed:
+            return
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
             self.close()
-        else:
-            self.pause()
+            return
+        self._loop.add_reader(self._fd, self._discard)
+        self._greeting_timer.cancel()
+        self._greeting_timer = self._loop.call_later(_HANG_UP_S, self.close)
+
+    def _discard(self) -> None:
+        try:
+            while self._sock.recv(65536):
+                pass
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self.close()
 
     def close(self) -> None:
         """Close the socket; the calls that lie in its arenas keep those mapped until they are done."""

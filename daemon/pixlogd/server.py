@@ -19,15 +19,16 @@ import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
-from pixlog.errors import PixlogError, ProtocolError, RunDirError
+from pixlog.errors import PixlogError, RunDirError
 from pixlog.protocol import Header
 from pixlog.rendezvous import dial
+from pixlog.writer_mark import safe_host
 from pixlogd.connection import Connection
 from pixlogd.open_run import ClientRecord, Entry, OpenRun
 from pixlogd.payload import Payload, SpilledPayload
 from pixlogd.pipeline import Pipeline
 from pixlogd.recall import recall
-from pixlogd.recovery import Recovery, safe_host
+from pixlogd.recovery import Recovery
 from pixlogd.session import Control, Event, Hello, InArena, InSpill, Log
 from pixlogd.settings import Settings
 from pixlogd.status import status_of
@@ -38,6 +39,8 @@ _BACKLOG = 1024
 _PREDECESSOR_S = 20.0
 _PREDECESSOR_POLL_S = 0.02
 _ACCEPTS_A_WAKE_UP = 64
+_RAW_NBYTES_PER_S = 400_000_000
+"""How fast raw images are taken to reach the page cache of a busy machine."""
 
 
 class AlreadyServed(PixlogError):
@@ -53,7 +56,7 @@ class Server:
         self.started = time.monotonic()
         self.runs: dict[Path, OpenRun] = {}
         self.connections: set[Connection] = set()
-        self.pipeline = Pipeline(settings, self._on_progress)
+        self.pipeline = Pipeline(settings, self._on_progress, self._on_left)
         self._only_run = only_run
         self._writer = f"{safe_host(host)}-{os.getpid()}"
         self.recovery = Recovery(self.pipeline, safe_host(host), self._writer)
@@ -63,6 +66,8 @@ class Server:
         self._idle_since = time.monotonic()
         self._stop = asyncio.Event()
         self._forced = asyncio.Event()
+        self._patient = False
+        self._looked_back = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     # Startup
@@ -105,6 +110,7 @@ class Server:
                 connection.close()
                 continue
             self.connections.add(connection)
+            self._looked_back = False
 
     # Serving
 
@@ -134,8 +140,12 @@ class Server:
             record.deliver = None
             log.info("x client %s left", record.hello.client)
             if record.idle:
-                record.run.forget(record)
-            self._spawn(self.recovery.recover(record.run))
+                self._on_left(record)
+
+    def _on_left(self, record: ClientRecord) -> None:
+        """Forget a client that is gone and of which nothing is on its way any more, and see what it spilled."""
+        record.run.forget(record)
+        self._spawn(self.recovery.recover(record.run))
 
     async def _on_hello(self, connection: Connection, hello: Hello) -> None:
         run_dir = Path(hello.run_dir)
@@ -168,17 +178,20 @@ class Server:
             record.known.add(event.seq)
             connection.acknowledge(ack)
             return
-        payload = self._payload(connection, record, event)
+        try:
+            payload = self._payload(connection, record, event)
+        except LookupError:
+            assert isinstance(event.place, InArena)
+            connection.refuse_arena(event.place.arena)
+            return
         if record.known.add(event.seq):
             self.pipeline.accept(Entry(record, event, payload))
 
     def _payload(self, connection: Connection, record: ClientRecord, event: Log) -> Payload:
+        """Return where the call's bytes are; raises KeyError when they lie in an arena that is not here."""
         match event.place:
             case InArena(arena, offset, nbytes):
-                mapped = connection.arenas.get(arena)
-                if mapped is None:
-                    raise ProtocolError(f"LOG {event.seq}: arena {arena} was not passed")
-                return mapped.slice(offset, nbytes)
+                return connection.arenas[arena].slice(offset, nbytes)
             case InSpill(name, offset, nbytes):
                 return SpilledPayload(record.run.run_dir / "spill" / name, offset, nbytes)
             case place:
@@ -219,6 +232,7 @@ class Server:
                     answer["error"] = f"this daemon does not serve {run_dir}"
             case "stop":
                 answer = {"pid": os.getpid(), "queued": self.pipeline.queued_count}
+                self._patient = True
                 self._stop.set()
             case unknown:
                 answer = {"error": f"unknown command {unknown!r}, expected 'status', 'recover' or 'stop'"}
@@ -233,7 +247,7 @@ class Server:
         while not self._stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), min(0.25, self.settings.idle_exit_s or 0.25))
-            if exit_when_idle and self._is_idle():
+            if exit_when_idle and self._is_idle() and not self._look_back():
                 log.info("x nobody is here any more")
                 break
 
@@ -245,6 +259,15 @@ class Server:
         # Whoever connected in this very moment is served.
         self._on_acceptable()
         return not self.connections
+
+    def _look_back(self) -> bool:
+        """Look once more for what clients spilled, now that they are surely gone; return whether it was time to."""
+        if self._looked_back:
+            return False
+        self._looked_back = True
+        for run in self.runs.values():
+            self._spawn(self.recovery.recover(run))
+        return bool(self.runs)
 
     def _on_signal(self) -> None:
         if self._stop.is_set():
@@ -262,7 +285,7 @@ class Server:
             connection.pause()
             connection.receive_all()
         self.pipeline.dispatch()
-        drained = asyncio.ensure_future(self.pipeline.drain(self.settings.drain_s))
+        drained = asyncio.ensure_future(self.pipeline.drain(self._time_to_encode_s()))
         forced = asyncio.ensure_future(self._forced.wait())
         await asyncio.wait((drained, forced), return_when=asyncio.FIRST_COMPLETED)
         forced.cancel()
@@ -270,13 +293,28 @@ class Server:
             log.warning("x %d calls were not written in time", self.pipeline.queued_count)
         drained.cancel()
 
+    def _time_to_encode_s(self) -> float | None:
+        """Return the seconds until the spill must begin: the more there is to be written raw, the sooner."""
+        if self._patient:
+            return None
+        raw_nbytes = sum(
+            0 if isinstance(entry.payload, SpilledPayload) else entry.nbytes
+            for run in self.runs.values()
+            for entry in self.pipeline.unwritten(run)
+        )
+        return max(0.0, self.settings.drain_s - raw_nbytes / _RAW_NBYTES_PER_S)
+
     async def close(self) -> None:
-        """Stop the workers, close every connection and run, give the lock back."""
+        """Stop the workers, leave behind what is not written, close every connection and run, give the lock back."""
         for task in self._tasks:
             task.cancel()
-        unwritten = await self.pipeline.close()
-        for run in self.runs.values():
-            await self.recovery.leave(run, unwritten.get(run, []))
+        self.pipeline.stop()
+        # What is being worked on goes into the spill too: whoever ends this daemon may not wait for it.
+        left = [self.recovery.leave(run, self.pipeline.unwritten(run)) for run in self.runs.values()]
+        spilled, _ = await asyncio.gather(asyncio.gather(*left), self.pipeline.finish())
+        for run, paths in zip(self.runs.values(), spilled, strict=True):
+            if not self.pipeline.unwritten(run):
+                self.recovery.take_back(paths)
         for connection in list(self.connections):
             connection.close()
         for run in self.runs.values():
