@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pixlog.errors import RunDirError
+from pixlog.writer_mark import own_mark
 from pixlogd.library import Library
 from pixlogd.manifest import ManifestWriter
 from pixlogd.payload import Payload
@@ -99,6 +100,8 @@ class Entry:
     client: ClientRecord
     log: Log
     payload: Payload
+    on_settled: Callable[[], None] | None = None
+    """Called when it has its row, for a call that somebody else than its client waits for."""
 
     @property
     def nbytes(self) -> int:
@@ -111,6 +114,14 @@ class Entry:
         return self.log.place.nbytes if isinstance(self.log.place, memoryview) else 0
 
 
+@dataclass(slots=True)
+class RecoveryProgress:
+    """How far the bringing to their end of spilled calls is: files and calls that are known and left."""
+
+    file_count: int = 0
+    call_count: int = 0
+
+
 class OpenRun:
     """A run directory with this daemon's segment and store in it."""
 
@@ -119,7 +130,8 @@ class OpenRun:
         try:
             for name in ("manifest", "media", "spill"):
                 os.makedirs(run_dir / name, exist_ok=True)
-            probe = run_dir / f".probe-{writer}"
+            mark = own_mark(writer)
+            probe = run_dir / f".probe-{mark}"
             probe.touch()
             probe.unlink()
         except OSError as exc:
@@ -129,13 +141,14 @@ class OpenRun:
             ) from exc
         fsync = settings.fsync == "batch"
         self.run_dir = run_dir
-        self.store = FileStore(run_dir, writer, fsync=fsync)
+        self.store = FileStore(run_dir, mark, fsync=fsync)
         self.manifest = ManifestWriter(run_dir, writer, fsync=fsync)
         self.clients: dict[str, ClientRecord] = {}
         self.tally = Tally()
         self.trouble: str | None = None
         self.rates = Rates()
         self.recovering = asyncio.Lock()
+        self.recovery = RecoveryProgress()
         self.library = Library(run_dir, self._is_on_its_way)
 
     def client(self, hello: Hello) -> ClientRecord:

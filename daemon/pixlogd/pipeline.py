@@ -36,19 +36,25 @@ _REST_MOST_S = 5.0
 class Pipeline:
     """The workers of a daemon and what stands before and behind them.
 
-    ``on_progress`` is called whenever calls were settled, so that reading can go on.
+    ``on_progress`` is called whenever calls were settled, so that reading can go on; ``on_left`` when the last
+    call is settled of a client that is gone.
     """
 
-    def __init__(self, settings: Settings, on_progress: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: Settings, on_progress: Callable[[], None], on_left: Callable[[ClientRecord], None]
+    ) -> None:
         self.queued_count = 0
         self._settings = settings
         self._on_progress = on_progress
+        self._on_left = on_left
         self._loop = asyncio.get_running_loop()
         self._pool = ThreadPoolExecutor(settings.encode_workers, thread_name_prefix="pixlogd-encode")
         self._ring: deque[ClientRecord] = deque()
         self._ready: set[ClientRecord] = set()
         self._batches: dict[asyncio.Future[Outcome], list[Entry]] = {}
+        self._early: list[Entry] = []
         self._unwritten: dict[OpenRun, list[Finished]] = {}
+        self._in_writing: dict[OpenRun, list[Finished]] = {}
         self._writers: dict[OpenRun, asyncio.Task[None]] = {}
         self._rests: dict[OpenRun, float] = {}
         self._resting: set[OpenRun] = set()
@@ -81,25 +87,36 @@ class Pipeline:
             self._batches[future] = batch
             future.add_done_callback(self._on_batch_done)
 
-    async def drain(self, timeout_s: float) -> bool:
-        """Wait until everything accepted is written; return whether it is."""
+    async def drain(self, timeout_s: float | None) -> bool:
+        """Wait until everything accepted is written; return whether it is.  None waits without limit."""
         try:
             await asyncio.wait_for(self._idle.wait(), timeout_s)
         except TimeoutError:
             return False
         return True
 
-    async def close(self) -> dict[OpenRun, list[Entry]]:
-        """Stop the workers and writers; return what was finished but could not be written down, by run.
-
-        What the workers did not begin is back in its client's queue.
-        """
+    def stop(self) -> None:
+        """Begin nothing more; what the workers have begun goes on."""
         self._closed = True
-        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def unwritten(self, run: OpenRun) -> list[Entry]:
+        """Return every call of a run that is accepted and not in its manifest, those worked on first."""
+        finished = [*self._in_writing.get(run, ()), *self._unwritten.get(run, ())]
+        working = [entry for batch in self._batches.values() for entry in batch]
+        entries = [*(item.entry for item in finished), *working, *self._early]
+        return [entry for entry in entries if entry.client.run is run] + [
+            entry for record in run.clients.values() for entry in record.queue
+        ]
+
+    async def finish(self) -> None:
+        """After :meth:`stop`: wait until the workers have done what they had begun, and write it down."""
         if self._batches:
             await asyncio.wait(self._batches)
+        await asyncio.sleep(0)  # their callbacks
         await asyncio.gather(*self._writers.values(), return_exceptions=True)
-        return {run: [item.entry for item in finished] for run, finished in self._unwritten.items()}
+        for run in list(self._unwritten):
+            await self._write(run)
 
     def _make_ready(self, client: ClientRecord) -> None:
         if client not in self._ready and client.run not in self._resting:
@@ -141,13 +158,15 @@ class Pipeline:
             self._unwritten.setdefault(run, []).extend(outcome.finished)
             self._ensure_writer(run)
         if outcome.early:
-            self._loop.call_later(_EARLY_S, self._try_again, outcome.early)
+            self._early += outcome.early
+            self._loop.call_later(_EARLY_S, self._try_again)
         if outcome.stalled:
             assert outcome.trouble is not None
             self._put_back(outcome.stalled, outcome.trouble)
         self.dispatch()
 
-    def _try_again(self, entries: list[Entry]) -> None:
+    def _try_again(self) -> None:
+        entries, self._early = self._early, []
         for entry in entries:
             entry.client.in_flight -= 1
             entry.client.queue.append(entry)
@@ -199,13 +218,15 @@ class Pipeline:
     async def _write(self, run: OpenRun) -> None:
         """Append what is finished until nothing is; one run has one writer at a time."""
         while self._unwritten.get(run):
-            finished = self._unwritten.pop(run)
+            finished = self._in_writing[run] = self._unwritten.pop(run)
             try:
                 await run.manifest.append([item.line for item in finished])
             except OSError as exc:
                 self._unwritten[run] = finished + self._unwritten.get(run, [])
                 self._rest(run, exc)
                 return
+            finally:
+                del self._in_writing[run]
             self._settle(run, finished)
 
     def _settle(self, run: OpenRun, finished: list[Finished]) -> None:
@@ -221,10 +242,12 @@ class Pipeline:
                 tally.nbytes += item.nbytes
             self.queued_count -= 1
             client.inline_nbytes -= item.entry.inline_nbytes
+            if item.entry.on_settled is not None:
+                item.entry.on_settled()
             if client.deliver is not None:
                 client.deliver(item.ack)
-            elif client.idle:
-                run.forget(client)
+            elif client.idle and item.entry.on_settled is None:
+                self._on_left(client)
         run.rates.note(run.tally)
         if not self.queued_count:
             self._idle.set()

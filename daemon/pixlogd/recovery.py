@@ -3,23 +3,27 @@
 Clients spill when their memory is full, a daemon when it must end with calls it could not encode in time.  Either
 way the images are accepted, and whoever opens the run next brings them to their end; what the manifest already
 has is skipped, and a file goes when everything in it has its row.  The files of a client that still lives are its
-own: it says again itself what is in them.
+own: it says again itself what is in them.  So are those of one that is gone while calls of it are on their way
+here, for these calls may lie in them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pixlog.errors import PixlogError
 from pixlog.process_identity import is_alive
-from pixlogd.open_run import Ack, ClientRecord, Entry, OpenRun
+from pixlog.writer_mark import own_mark, safe_host
+from pixlogd.open_run import Entry, OpenRun
 from pixlogd.pipeline import Pipeline
 from pixlogd.recall import recall
 from pixlogd.session import Hello
-from pixlogd.spill_files import claim, entries_of, find_spill_files, read_spill_file, write_raw
+from pixlogd.spill_files import claim, entries_of, find_spill_files, read_spill_file, set_aside, write_raw
 
 log = logging.getLogger("pixlogd")
 
@@ -30,7 +34,7 @@ class Recovery:
     def __init__(self, pipeline: Pipeline, host: str, writer: str) -> None:
         self._pipeline = pipeline
         self._host = host
-        self._writer = writer
+        self._mark = own_mark(writer)
 
     async def recover(self, run: OpenRun, *, of_other_hosts: bool = False) -> None:
         """Bring to its end what lies in the spill files of dead clients.
@@ -38,29 +42,43 @@ class Recovery:
         Whether a client of another host is dead cannot be seen from here; ``of_other_hosts`` says that it is.
         """
         async with run.recovering:
-            for path in await asyncio.to_thread(find_spill_files, run.run_dir / "spill", self._host):
-                try:
-                    await self._recover_file(run, path, of_other_hosts)
-                except (OSError, PixlogError) as exc:
-                    log.error("! spill file %s cannot be replayed: %s", path.name, exc)
+            paths = await asyncio.to_thread(
+                find_spill_files, run.run_dir / "spill", self._host, of_other_hosts=of_other_hosts
+            )
+            try:
+                for index, path in enumerate(paths):
+                    run.recovery.file_count = len(paths) - index
+                    try:
+                        await self._recover_file(run, path, of_other_hosts)
+                    except (OSError, PixlogError) as exc:
+                        log.error("! spill file %s cannot be replayed: %s", path.name, exc)
+            finally:
+                run.recovery.file_count = run.recovery.call_count = 0
 
-    async def leave(self, run: OpenRun, unwritten: list[Entry]) -> None:
-        """Write ``unwritten`` and all that is queued raw into the spill, as fast as the disk goes."""
-        entries = unwritten + [entry for record in run.clients.values() for entry in record.queue]
+    async def leave(self, run: OpenRun, entries: Sequence[Entry]) -> list[Path]:
+        """Write calls raw into the spill, as fast as the disk goes; return the files."""
         if not entries:
-            return
+            return []
         try:
-            count = await asyncio.to_thread(write_raw, run.run_dir / "spill", self._writer, entries)
+            paths = await asyncio.to_thread(write_raw, run.run_dir / "spill", self._mark, entries)
         except OSError as exc:
             log.error("! %s: %d calls could not be spilled: %s", run.run_dir, len(entries), exc)
-        else:
-            log.warning("x %s: %d calls spilled for the next daemon", run.run_dir, count)
+            return []
+        log.warning("x %s: %d calls spilled for the next daemon", run.run_dir, len(entries))
+        return paths
+
+    @staticmethod
+    def take_back(paths: Sequence[Path]) -> None:
+        """Remove files of :meth:`leave` of which every call has its row by now."""
+        for path in paths:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     async def _recover_file(self, run: OpenRun, path: Path, of_other_hosts: bool) -> None:
         file = await asyncio.to_thread(read_spill_file, path)
         if file is not None and not self._is_dead(run, file.hello, of_other_hosts):
             return
-        claimed = await asyncio.to_thread(claim, path, self._writer)
+        claimed = await asyncio.to_thread(claim, path, self._mark)
         if claimed is None:
             return
         if file is not None:
@@ -68,38 +86,36 @@ class Recovery:
             record.recalled = await asyncio.to_thread(recall, run.run_dir, file.hello.client, 0)
             entries = list(entries_of(replace(file, path=claimed), record))
             log.info("= spill file %s: %d calls to bring to their end", path.name, len(entries))
-            await self._finish(record, entries)
-            run.forget(record)
+            await self._finish(run, entries)
+            if record.deliver is None and record.idle:
+                run.forget(record)
+            if file.damage is not None:
+                aside = await asyncio.to_thread(set_aside, claimed)
+                log.error("! %s is damaged: %s; what follows could not be read", aside.name, file.damage)
+                return
         await asyncio.to_thread(claimed.unlink, missing_ok=True)
 
     def _is_dead(self, run: OpenRun, hello: Hello, of_other_hosts: bool) -> bool:
         record = run.clients.get(hello.client)
-        if record is not None and record.deliver is not None:
+        if record is not None and (record.deliver is not None or not record.idle):
             return False
         if safe_host(hello.host) != self._host:
             return of_other_hosts
         return not is_alive(hello.pid, hello.started)
 
-    async def _finish(self, record: ClientRecord, entries: list[Entry]) -> None:
+    async def _finish(self, run: OpenRun, entries: list[Entry]) -> None:
         """Put the calls through the pipeline and wait until each has its row."""
-        waiting = len(entries)
+        run.recovery.call_count = len(entries)
         done = asyncio.Event()
 
-        def count_down(_: Ack) -> None:
-            nonlocal waiting
-            waiting -= 1
-            if not waiting:
+        def count_down() -> None:
+            run.recovery.call_count -= 1
+            if run.recovery.call_count <= 0:
                 done.set()
 
-        record.deliver = count_down
         for entry in entries:
+            entry.on_settled = count_down
             self._pipeline.accept(entry)
         self._pipeline.dispatch()
         if entries:
             await done.wait()
-        record.deliver = None
-
-
-def safe_host(host: str) -> str:
-    """Return a host name as it goes into the names of files."""
-    return "".join(char if char.isalnum() or char in "._" else "_" for char in host)[:64] or "host"

@@ -51,8 +51,9 @@ class Settings:
     drain_s: float = setting(
         1.0,
         Duration(0, 86_400),
-        "Seconds that a daemon told to stop (SIGTERM) goes on encoding. What is left then is written raw into "
-        "the run's spill, which is fast, for the next daemon to encode.",
+        "Seconds that a daemon told to stop (SIGTERM) has for encoding. What is left is written raw into the run's "
+        "spill, which is fast, for the next daemon to encode; the more there is, the earlier this begins. "
+        "`pixlog stop` gives it all the time that it needs.",
     )
     fsync: Literal["off", "batch"] = setting(
         "off",

@@ -1,11 +1,11 @@
 """Spill files as the daemon finds and writes them: recorded streams of calls without their client.
 
-A file is claimed by renaming it, so that of several daemons one replays it.
+A file is claimed by renaming it, so that of several daemons one replays it.  A file that a daemon writes is born
+claimed and gets its own name when it is whole; of a daemon that is killed meanwhile, the claim is an abandoned one.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import struct
@@ -14,40 +14,51 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pixlog.errors import ProtocolError
-from pixlog.process_identity import is_alive
 from pixlog.protocol import MAGIC, PRELUDE, Buffer, Header, Kind, encode_head, unpack
 from pixlog.spill import SUFFIX
+from pixlog.writer_mark import is_abandoned
 from pixlogd.open_run import ClientRecord, Entry
 from pixlogd.payload import SpilledPayload
-from pixlogd.session import Hello, InSpill, Log, parse_hello, parse_log
+from pixlogd.session import Hello, InSpill, Log, failed_call, parse_hello, parse_log
 
+DAMAGED_SUFFIX = ".damaged"
 _LARGEST_HEAD_NBYTES = 64 * 1024 * 1024
-_CLAIM = re.compile(r"\.claimed-(?P<host>.+)-(?P<pid>\d+)$")
+_CLAIM = re.compile(r"\.claimed-(?P<mark>.+)$")
+_KINDS = frozenset(map(int, Kind))
+_BY_DAEMON = "-by-"
+_ANY_NAME = "0" * 16 + "-0000" + SUFFIX
 
 
 @dataclass(frozen=True, slots=True)
 class SpillFile:
-    """A spill file as found: who wrote into it and which calls it holds whole."""
+    """A spill file as found: who wrote into it and which calls it holds.
+
+    ``damage`` says where and why it could not be read to its end, if that is more than a torn last frame.
+    """
 
     path: Path
     hello: Hello
     logs: list[Log]
+    damage: str | None = None
 
 
-def find_spill_files(spill_dir: Path, host: str) -> list[Path]:
-    """Return the files that wait: unclaimed, or claimed by a daemon of this host that is dead."""
+def find_spill_files(spill_dir: Path, host: str, *, of_other_hosts: bool = False) -> list[Path]:
+    """Return the files that wait: unclaimed, or claimed by a daemon that is dead.
+
+    Claims of other hosts count as abandoned where ``of_other_hosts`` says so.
+    """
     found: list[Path] = []
     for path in sorted(spill_dir.iterdir()) if spill_dir.is_dir() else []:
         claim = _CLAIM.search(path.name)
-        abandoned = claim is not None and claim["host"] == host and not is_alive(int(claim["pid"]))
-        if path.name.endswith(SUFFIX) or abandoned:
+        abandoned = False if claim is None else is_abandoned(claim["mark"], host)
+        if path.name.endswith(SUFFIX) or abandoned or (abandoned is None and of_other_hosts):
             found.append(path)
     return found
 
 
-def claim(path: Path, writer: str) -> Path | None:
+def claim(path: Path, mark: str) -> Path | None:
     """Rename a file so that it is this daemon's; None when another was faster."""
-    claimed = path.with_name(_CLAIM.sub("", path.name) + f".claimed-{writer}")
+    claimed = path.with_name(f"{unclaimed_name(path)}.claimed-{mark}")
     try:
         path.rename(claimed)
     except FileNotFoundError:
@@ -55,24 +66,41 @@ def claim(path: Path, writer: str) -> Path | None:
     return claimed
 
 
+def unclaimed_name(path: Path) -> str:
+    """Return the name that a spill file has when nobody claims it."""
+    return _CLAIM.sub("", path.name)
+
+
+def set_aside(path: Path) -> Path:
+    """Give a damaged file the name of one, under which nobody replays it again."""
+    aside = path.with_name(unclaimed_name(path) + DAMAGED_SUFFIX)
+    path.rename(aside)
+    return aside
+
+
 def read_spill_file(path: Path) -> SpillFile | None:
     """Read who wrote a file and what it holds; None when not even its first frame is whole.
 
-    A torn tail is what a writer was killed in the middle of: its call had not returned.
+    A torn tail is what a writer was killed in the middle of.  In a client's file that is a call that had not
+    returned; in a daemon's, an image of which a part is lost, and that fails.  Raises ProtocolError for a file that
+    does not begin as a spill file does.
     """
     hello: Hello | None = None
     logs: list[Log] = []
-    with contextlib.suppress(ProtocolError):
-        for kind, header, offset, nbytes in _frames(path):
+    damage: str | None = None
+    try:
+        for frame in _frames(path):
             if hello is None:
-                if kind is not Kind.HELLO:
-                    return None
-                hello = replace(parse_hello(header), resume=0, again=True)
-            elif kind is Kind.LOG:
-                if nbytes:
-                    header["at"] = ["spill", "0" * 16 + "-0000" + SUFFIX, offset, nbytes]
-                logs.append(parse_log(header, None))
-    return None if hello is None else SpillFile(path, hello, logs)
+                if frame.kind is not Kind.HELLO:
+                    raise ProtocolError(f"begins with {frame.kind.name}, expected HELLO")
+                hello = replace(parse_hello(frame.header), resume=0, again=True)
+            elif frame.kind is Kind.LOG and (frame.whole or _BY_DAEMON in path.name):
+                logs.append(_log_of(frame))
+    except ProtocolError as exc:
+        if hello is None:
+            raise
+        damage = str(exc)
+    return None if hello is None else SpillFile(path, hello, logs, damage)
 
 
 def entries_of(file: SpillFile, record: ClientRecord) -> Iterator[Entry]:
@@ -87,33 +115,32 @@ def entries_of(file: SpillFile, record: ClientRecord) -> Iterator[Entry]:
         yield Entry(record, log, payload)
 
 
-def write_raw(spill_dir: Path, writer: str, entries: Iterable[Entry]) -> int:
-    """Write accepted calls as they came into spill files, one for each client; return how many.
+def write_raw(spill_dir: Path, mark: str, entries: Iterable[Entry]) -> list[Path]:
+    """Write accepted calls as they came into spill files, one for each client; return the files.
 
-    Calls whose payload lies in a spill file already are safe and skipped.  Raises OSError.
+    Calls whose payload lies in a spill file already are safe and skipped.  Raises OSError; what was written by
+    then is found by the next daemon all the same.
     """
     os.makedirs(spill_dir, exist_ok=True)
-    files: dict[str, int] = {}
-    count = 0
+    files: dict[str, tuple[int, Path]] = {}
     try:
         for entry in entries:
             if isinstance(entry.payload, SpilledPayload):
                 continue
             hello = entry.client.hello
             if hello.client not in files:
-                path = spill_dir / f"{hello.client}-by-{writer}{SUFFIX}"
-                fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-                files[hello.client] = fd
+                path = spill_dir / f"{hello.client}{_BY_DAEMON}{mark}{SUFFIX}.claimed-{mark}"
+                fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                files[hello.client] = fd, path
                 _write_frame(fd, encode_head(Kind.HELLO, hello.header()))
             header = {name: value for name, value in entry.log.header.items() if name != "at"}
             payload = entry.payload
             head = encode_head(Kind.LOG, header, payload.nbytes if payload is not None else 0)
-            _write_frame(files[hello.client], head, *(() if payload is None else (payload,)))
-            count += 1
+            _write_frame(files[hello.client][0], head, *(() if payload is None else (payload,)))
     finally:
-        for fd in files.values():
+        for fd, _ in files.values():
             os.close(fd)
-    return count
+    return [path.rename(path.with_name(unclaimed_name(path))) for _, path in files.values()]
 
 
 def _write_frame(fd: int, *buffers: Buffer) -> None:
@@ -123,8 +150,28 @@ def _write_frame(fd: int, *buffers: Buffer) -> None:
             view = view[os.write(fd, view) :]
 
 
-def _frames(path: Path) -> Iterator[tuple[Kind, Header, int, int]]:
-    """Yield kind, header, and where the payload lies, of each whole frame; payloads are not read."""
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """One frame of a file; not ``whole`` when the file ends before its payload does."""
+
+    kind: Kind
+    header: Header
+    offset: int
+    nbytes: int
+    whole: bool
+
+
+def _log_of(frame: _Frame) -> Log:
+    if not frame.whole:
+        reason = "cut off: the daemon was killed while it wrote this image to the spill"
+        return parse_log(failed_call(frame.header, reason), None)
+    if frame.nbytes:
+        frame.header["at"] = ["spill", _ANY_NAME, frame.offset, frame.nbytes]
+    return parse_log(frame.header, None)
+
+
+def _frames(path: Path) -> Iterator[_Frame]:
+    """Yield each frame whose head is whole; payloads are not read.  Raises ProtocolError."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         offset = 0
@@ -133,14 +180,16 @@ def _frames(path: Path) -> Iterator[tuple[Kind, Header, int, int]]:
                 magic, _, kind, head_nbytes, payload_nbytes = PRELUDE.unpack(file.read(PRELUDE.size))
             except struct.error:
                 return
+            if magic != MAGIC or head_nbytes > _LARGEST_HEAD_NBYTES or kind not in _KINDS:
+                raise ProtocolError(f"no frame at byte {offset} of {size}")
             start = offset + PRELUDE.size + head_nbytes
-            if magic != MAGIC or head_nbytes > _LARGEST_HEAD_NBYTES or start + payload_nbytes > size:
+            if start > size:
                 return
             head = file.read(head_nbytes)
             # The head is the body without the payload's bytes: one entry, or two of which the second is a bin 32.
             header = unpack(head[1:-5] if payload_nbytes else head[1:])
             if not isinstance(header, dict):
-                return
-            yield Kind(kind), header, start, payload_nbytes
+                raise ProtocolError(f"no header at byte {offset} of {size}")
             offset = start + payload_nbytes
+            yield _Frame(Kind(kind), header, start, payload_nbytes, offset <= size)
             file.seek(offset)

@@ -40,6 +40,7 @@ def _run_status(run: OpenRun) -> Header:
         "images_per_s": images_per_s,
         "mb_per_s": bytes_per_s / 1e6,
         "trouble": run.trouble,
+        "recovering": {"files": run.recovery.file_count, "calls": run.recovery.call_count},
         "clients": [_client_status(record) for record in run.clients.values()],
     }
 
