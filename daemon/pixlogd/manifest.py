@@ -22,6 +22,7 @@ import aiofiles
 from aiofiles.threadpool.binary import AsyncFileIO
 
 from pixlog.errors import InputError
+from pixlogd.directories import fsync_directory, make_directory
 
 FORMAT_VERSION = 1
 
@@ -94,13 +95,16 @@ class ManifestWriter:
 
     async def _open(self) -> AsyncFileIO:
         """Create the segment; its name is new even when two daemons start in one second."""
-        await asyncio.to_thread(os.makedirs, self._directory, exist_ok=True)
+        await asyncio.to_thread(make_directory, self._directory, fsync=self._fsync)
         for number in range(1000):
             suffix = f"-{number}" if number else ""
             with contextlib.suppress(FileExistsError):
                 path = self._directory / f"{self._stem}{suffix}.jsonl"
                 self._nbytes = 0
-                return await aiofiles.open(path, "xb", buffering=0)
+                file = await aiofiles.open(path, "xb", buffering=0)
+                if self._fsync:
+                    await asyncio.to_thread(fsync_directory, self._directory)
+                return file
         raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), str(self._directory / self._stem))
 
     async def _cut_back(self) -> None:

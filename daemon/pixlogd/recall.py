@@ -24,16 +24,23 @@ def recall(run_dir: Path, client: str, resume: int) -> dict[int, Ack]:
             for line in lines:
                 if needle not in line or not line.endswith(b"\n"):
                     continue
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    continue
-                if row.get("client") == client and row.get("seq", -1) >= resume:
-                    acks[row["seq"]] = _ack(row)
+                ack = _ack_in(line, client)
+                if ack is not None and ack[0] >= resume:
+                    acks[ack[0]] = ack
     return acks
 
 
-def _ack(row: dict[str, object]) -> Ack:
+def _ack_in(line: bytes, client: str) -> Ack | None:
+    """Return what a line acknowledges to the client; None for a line that is no row of it."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(row, dict) or row.get("client") != client:
+        return None
+    seq, state = row.get("seq"), row.get("state")
+    if type(seq) is not int or not isinstance(state, str):
+        return None
     files = row.get("files")
     paths = [
         str(entry["path"])
@@ -41,6 +48,4 @@ def _ack(row: dict[str, object]) -> Ack:
         if isinstance(entry, dict) and entry.get("role") == "image"
     ]
     reason = row.get("reason")
-    seq = row["seq"]
-    assert isinstance(seq, int)
-    return seq, str(row["state"]), None if reason is None else str(reason), paths, []
+    return seq, state, None if reason is None else str(reason), paths, []

@@ -6,6 +6,7 @@ with the same bytes.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pixlog.protocol import Buffer
+from pixlogd.directories import fsync_directory, make_directory
 
 TEMPORARY_PREFIX = ".writing-"
 
@@ -31,11 +33,14 @@ class Media(Protocol):
 
 
 class FileStore:
-    """One file for each image of a run.  Called from many threads at once."""
+    """One file for each image of a run.  Called from many threads at once.
 
-    def __init__(self, run_dir: Path, writer: str, *, fsync: bool) -> None:
+    ``mark`` is this process's own, so that nobody's leftovers are in the way.
+    """
+
+    def __init__(self, run_dir: Path, mark: str, *, fsync: bool) -> None:
         self._run_dir = str(run_dir)
-        self._temporary_dir = f"{run_dir}/{TEMPORARY_PREFIX}{writer}"
+        self._temporary_dir = f"{run_dir}/{TEMPORARY_PREFIX}{mark}"
         self._fsync = fsync
         self._numbers = count()
 
@@ -48,12 +53,9 @@ class FileStore:
         return nbytes
 
     def close(self) -> None:
-        """Remove the directory of temporary names."""
-        try:
+        """Remove the directory of temporary names; what the file system keeps in it is left to a repair."""
+        with contextlib.suppress(OSError):
             os.rmdir(self._temporary_dir)
-        except OSError as exc:
-            if exc.errno != errno.ENOENT:
-                raise
 
     def _write_one(self, media: Media) -> None:
         temporary = f"{self._temporary_dir}/{next(self._numbers)}"
@@ -71,17 +73,18 @@ class FileStore:
                 os.close(fd)
             self._put_in_place(temporary, f"{self._run_dir}/{media.path}")
         except BaseException:
-            os.unlink(temporary)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
             raise
 
     def _put_in_place(self, temporary: str, path: str) -> None:
         try:
             os.rename(temporary, path)
         except FileNotFoundError:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+            make_directory(os.path.dirname(path), fsync=self._fsync)
             os.rename(temporary, path)
         if self._fsync:
-            _fsync_dir(os.path.dirname(path))
+            fsync_directory(os.path.dirname(path))
 
 
 def _create(path: str) -> int:
@@ -96,11 +99,3 @@ def _write_all(fd: int, data: Buffer) -> None:
         if not more:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         written += more
-
-
-def _fsync_dir(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

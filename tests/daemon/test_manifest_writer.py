@@ -1,0 +1,185 @@
+"""The segment of one daemon: whole lines, appended, and cut back where the disk took a part."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fsync_log import FsyncLog
+from pixlog.errors import InputError
+from pixlogd.manifest import ManifestWriter, encode_row
+from small_disks import file_size_limit, tiny_disk
+
+
+def segments_of(run_dir: Path) -> list[Path]:
+    """Return the segments of a run, by name."""
+    return sorted((run_dir / "manifest").glob("*.jsonl"))
+
+
+def line(number: int, nbytes: int = 20) -> bytes:
+    """Return one line of just so many bytes."""
+    return f"{number:>{nbytes - 1}}\n".encode()
+
+
+def writing(run_dir: Path, *, fsync: bool = False) -> ManifestWriter:
+    """Return a writer whose name does not depend on this process."""
+    return ManifestWriter(run_dir, "node1-7", fsync=fsync)
+
+
+def test_writer_appends_lines_to_one_segment(run_dir: Path) -> None:
+    """All batches of one daemon lie in one segment in order; it is named by time, host and pid."""
+
+    async def write() -> None:
+        writer = writing(run_dir)
+        await writer.append([line(0), line(1)])
+        await writer.append([line(2)])
+        await writer.close()
+
+    asyncio.run(write())
+    (segment,) = segments_of(run_dir)
+    assert segment.read_bytes() == line(0) + line(1) + line(2)
+    assert re.fullmatch(r"\d{8}T\d{6}Z-node1-7\.jsonl", segment.name)
+
+
+def test_writer_makes_no_segment_before_its_first_row(run_dir: Path) -> None:
+    """A daemon that wrote no row leaves no segment."""
+    asyncio.run(writing(run_dir).close())
+    assert segments_of(run_dir) == []
+
+
+def test_writers_of_one_moment_have_segments_of_their_own(run_dir: Path) -> None:
+    """Daemons that start in one second under one host and pid never share a segment."""
+
+    async def write() -> None:
+        writers = [writing(run_dir) for _ in range(20)]
+        await asyncio.gather(*(writer.append([line(number)]) for number, writer in enumerate(writers)))
+        for number, writer in enumerate(writers):
+            await writer.append([line(100 + number)])
+            await writer.close()
+
+    asyncio.run(write())
+    contents = sorted(segment.read_bytes() for segment in segments_of(run_dir))
+    assert contents == sorted(line(number) + line(100 + number) for number in range(20))
+
+
+def test_writer_cuts_back_what_a_full_disk_took(tmp_path: Path) -> None:
+    """When a batch does not fit, no part of it stays, and it can be appended again when there is space."""
+
+    async def write() -> None:
+        with tiny_disk(tmp_path / "disk", nbytes=64 * 1024) as disk:
+            writer = writing(disk / "run")
+            await writer.append([line(0)])
+            batch = [line(number, 1000) for number in range(100)]
+            with pytest.raises(OSError, match="No space left"):
+                await writer.append(batch)
+            (segment,) = segments_of(disk / "run")
+            assert segment.read_bytes() == line(0)
+            await writer.append(batch[:10])
+            await writer.close()
+            assert segment.read_bytes() == line(0) + b"".join(batch[:10])
+
+    asyncio.run(write())
+
+
+def test_writer_cuts_back_at_a_file_size_limit(run_dir: Path) -> None:
+    """The same where the system takes a part of a write and then refuses: the segment ends with a whole line."""
+
+    async def write() -> None:
+        writer = writing(run_dir)
+        await writer.append([line(0)])
+        with file_size_limit(5000):
+            for _ in range(3):
+                with pytest.raises(OSError, match="File too large"):
+                    await writer.append([line(1, 4000), line(2, 4000)])
+            (segment,) = segments_of(run_dir)
+            assert segment.read_bytes() == line(0)
+            await writer.append([line(3)])
+        await writer.append([line(1, 4000), line(2, 4000)])
+        await writer.close()
+        assert segment.read_bytes() == line(0) + line(3) + line(1, 4000) + line(2, 4000)
+
+    asyncio.run(write())
+
+
+def remove_run(run_dir: Path) -> None:
+    """Remove the whole run directory."""
+    shutil.rmtree(run_dir)
+
+
+def remove_segment(run_dir: Path) -> None:
+    """Remove the segment alone."""
+    segments_of(run_dir)[0].unlink()
+
+
+@pytest.mark.parametrize("remove", [remove_run, remove_segment])
+def test_writer_begins_again_when_its_segment_is_removed(
+    run_dir: Path, remove: Callable[[Path], None]
+) -> None:
+    """Rows are never written into a file that nobody can see any more."""
+
+    async def write() -> None:
+        writer = writing(run_dir)
+        await writer.append([line(0)])
+        remove(run_dir)
+        await writer.append([line(1)])
+        await writer.append([line(2)])
+        await writer.close()
+
+    asyncio.run(write())
+    (segment,) = segments_of(run_dir)
+    assert segment.read_bytes() == line(1) + line(2)
+
+
+def test_writer_flushes_each_batch_and_the_new_name(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With fsync, a batch is on the disk when append returns, and so is the name of a new segment."""
+    log = FsyncLog(monkeypatch)
+
+    async def write(*, fsync: bool) -> None:
+        writer = writing(run_dir, fsync=fsync)
+        await writer.append([line(0)])
+        await writer.append([line(1)])
+        await writer.close()
+
+    asyncio.run(write(fsync=True))
+    (segment,) = segments_of(run_dir)
+    assert log.paths == [run_dir.parent, run_dir, segment.parent, segment, segment]
+    log.paths.clear()
+    asyncio.run(write(fsync=False))
+    assert log.paths == []
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("ä\u2028", "ä\u2028"),
+        (float("nan"), "nan"),
+        ([float("inf"), {"a": -float("inf")}], ["inf", {"a": "-inf"}]),
+        ("half \ud800 pair", "half \ud800 pair"),
+        ((1, 2), [1, 2]),
+        ({1: "int key"}, {"1": "int key"}),
+    ],
+)
+def test_row_is_one_line_of_json(value: object, expected: object) -> None:
+    """Any value of a row becomes one line of standard JSON, NaN by name, half surrogate pairs escaped."""
+    encoded = encode_row({"value": value})
+    assert encoded.endswith(b"\n")
+    assert encoded.count(b"\n") == 1
+    assert b"\r" not in encoded
+
+    def no_constant(name: str) -> None:
+        raise AssertionError(name)
+
+    assert json.loads(encoded, parse_constant=no_constant) == {"value": expected}
+
+
+@pytest.mark.parametrize("value", [b"bytes", {(1, 2): 3}, object()])
+def test_row_that_json_cannot_say_is_an_input_error(value: object) -> None:
+    """What JSON has no word for is refused by name instead of ending a worker."""
+    with pytest.raises(InputError, match="the row cannot be written as JSON"):
+        encode_row({"value": value})

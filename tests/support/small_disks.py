@@ -1,0 +1,40 @@
+"""Disks that are soon full, for real: a tiny tmpfs, and the process's own limit on the size of a file."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+@contextmanager
+def tiny_disk(path: Path, *, nbytes: int) -> Iterator[Path]:
+    """Mount a tmpfs of ``nbytes`` while the block lasts; skip the test where that is not allowed."""
+    path.mkdir(parents=True, exist_ok=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={nbytes},mode=0700", "pixlog-test", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a tmpfs here: {mounted.stderr.strip()}")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", str(path)], check=True)
+
+
+@contextmanager
+def file_size_limit(nbytes: int) -> Iterator[None]:
+    """Let no file of this process grow beyond ``nbytes`` while the block lasts: writing then fails with EFBIG."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (nbytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
