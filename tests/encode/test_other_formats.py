@@ -247,6 +247,13 @@ def test_format_refuses_16_bit_colour() -> None:
             encode(picture, EncodeOptions(file_type=file_type))
 
 
+def test_format_refuses_pixels_that_are_not_their_mode() -> None:
+    """Three channels called gray are an InputError, never the wrong picture."""
+    for file_type in ("jpg", "tiff", "webp", "bmp", "gif"):
+        with pytest.raises(InputError, match=r"mode 'L' with pixels of shape \(4, 4, 3\)"):
+            encode(Picture(np.zeros((4, 4, 3), np.uint8), "L"), EncodeOptions(file_type=file_type))
+
+
 @pytest.mark.parametrize(("file_type", "limit"), [("jpg", 65_500), ("webp", 16_383)])
 def test_format_refuses_sides_over_its_limit(file_type: str, limit: int) -> None:
     """The error gives the limit and the size; the limit itself is taken."""

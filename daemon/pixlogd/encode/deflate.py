@@ -2,7 +2,7 @@
 
 **A small window makes photographs smaller.**  ISA-L's fast levels take every match they find.  In filtered
 photographs almost all matches are three or four bytes of noise that a Huffman code spells more cheaply than a
-far distance does.  A window of 512 bytes leaves only near, cheap matches: 2 to 5 % fewer bytes in the same time.
+far distance does.  A window of 512 bytes leaves only near, cheap matches: 1 to 5 % fewer bytes in the same time.
 Flat graphics want the opposite, since the row above lies thousands of bytes back; so the window is part of the
 plan that is measured per picture, and any inflate reads either, because the zlib header names the window.
 
@@ -45,7 +45,7 @@ def fast_deflater(window_bits: int, nbytes: int) -> Deflater:
     """A stream for speed, of about ``nbytes``."""
     if _isal is not None:
         # memLevel rules how often ISA-L ends a block and adapts its codes.  Against its default, 8, this is
-        # 4 % fewer bytes for 256x256 RGB photographs, 0.5 % for large ones, in the same time.
+        # 4 % fewer bytes for 256x256 RGB photographs, up to 0.5 % for large ones, in the same time.
         stream: Deflater = _isal.compressobj(1, zlib.DEFLATED, window_bits, 3 if nbytes < 1 << 20 else 5)
         return stream
     strategy = zlib.Z_RLE if window_bits == NEAR else zlib.Z_DEFAULT_STRATEGY

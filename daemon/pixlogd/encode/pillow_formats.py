@@ -121,8 +121,11 @@ def _check(picture: Picture, file_type: str, name: str) -> None:
     if pixels.dtype != samples:
         raise InputError(
             f"{file_type} cannot hold {pixels.dtype} samples of mode {mode!r}, only {samples}: "
-            "16-bit gray, RGB and RGBA fit in png"
+            "16-bit gray, RGB and RGBA fit in png at level fast or small"
         )
+    channel_count = pixels.shape[2] if pixels.ndim == 3 else 1
+    if channel_count != Image.getmodebands(mode):
+        raise InputError(f"mode {mode!r} with pixels of shape {pixels.shape} is not a picture")
     limit = _MAX_SIDE.get(name)
     if limit is not None and max(picture.width, picture.height) > limit:
         raise InputError(
