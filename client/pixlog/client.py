@@ -28,6 +28,7 @@ from pixlog.describe import Described, Item, describe
 from pixlog.environment import PIXLOG_HOST, PIXLOG_RUN_DIR
 from pixlog.errors import ClientClosed, ConfigError, InputTypeError
 from pixlog.log_options import LogOptions
+from pixlog.notices import Notices, kind_of
 from pixlog.options import ClientOptions, resolve_client_options
 from pixlog.plain import plain
 from pixlog.process_identity import started_ticks
@@ -117,7 +118,7 @@ class Client:
         self.id = os.urandom(8).hex()
         self._next_steps: dict[str, int] = {}
         self._call_count = 0
-        self._warned: set[str] = set()
+        self._notices = Notices()
         self._templates: dict[tuple[str, int], tuple[Item, PackedMap]] = {}
         self._is_child = False
         self._child_lock = threading.Lock()
@@ -133,7 +134,7 @@ class Client:
             "started": started_ticks(self._pid),
         }
         dial = dialer(str(self.run_dir), self.options.daemon)
-        self._delivery = Delivery(identity, self.run_dir, self.options, dial)
+        self._delivery = Delivery(identity, self.run_dir, self.options, dial, self._notices)
 
     # Logging
 
@@ -189,7 +190,7 @@ class Client:
             error = InputTypeError(f"log() got a {type(images).__name__}, expected a mapping of key to image")
             if self.options.strict:
                 raise error from None
-            self._warn("log", str(error))
+            self._notices.say_now("log", "", str(error))
             return {}
         if step is None:
             step = max((self._next_steps.get(key, 0) for key in images), default=0)
@@ -233,7 +234,7 @@ class Client:
         if self.closed:
             raise ClientClosed(f"{key!r} step {step} was logged after close()")
         for warning in described.warnings:
-            self._warn(key, warning)
+            self._notices.say_now(kind_of(warning), key, warning)
         last: Header = {"step": step, "time": time.time()}
         if meta is not None:
             last["meta"] = plain(meta, f"{key!r}: meta")
@@ -277,7 +278,7 @@ class Client:
         reason = "; ".join([f"{exc}" or type(exc).__name__, *getattr(exc, "__notes__", ())])
         number = self._next_steps.get(name, 1) - 1 if step is None else step
         number = number if type(number) is int and abs(number) < 1 << 63 else 0
-        self._warn(name, f"not logged: {reason}")
+        self._notices.say_now(kind_of(reason), name, f"not logged: {reason}")
         receipt = Receipt(self._delivery, self.id, name, number)
         if self.closed:
             receipt.settle("dropped", reason, [])
@@ -287,13 +288,6 @@ class Client:
         last: Header = {"step": number, "time": time.time()}
         self._delivery.submit_outcome(pack_map({"key": name, "items": []}), last, "failed", reason, receipt)
         return receipt
-
-    def _warn(self, key: str, message: str) -> None:
-        """Warn the user, once for each key and beginning of a message."""
-        mark = f"{key}\0{message[:40]}"
-        if mark not in self._warned:
-            self._warned.add(mark)
-            log.warning("pixlog: %r: %s (said once for this key)", key, message)
 
     # Waiting and ending
 

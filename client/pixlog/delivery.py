@@ -33,6 +33,7 @@ from pixlog.arena import SHARED_SUPPORTED, Arena, ArenaPool, Region
 from pixlog.errors import PixlogError
 from pixlog.gather import Pixels, copy_into, lay_out, private_copy
 from pixlog.link import Dial, Link, Message
+from pixlog.notices import Notices, kind_of
 from pixlog.options import ClientOptions
 from pixlog.pending import Counts, Pending
 from pixlog.protocol import Frame, Header, Kind, PackedMap, encode_head, encode_head_of
@@ -50,7 +51,9 @@ _LARGEST_INLINE_NBYTES = 1 << 31
 class Delivery:
     """The pending calls of one client and the link that carries them."""
 
-    def __init__(self, identity: Header, run_dir: Path, options: ClientOptions, dial: Dial) -> None:
+    def __init__(
+        self, identity: Header, run_dir: Path, options: ClientOptions, dial: Dial, notices: Notices
+    ) -> None:
         self.client: str = identity["client"]
         self.counts = Counts()
         self._identity = identity
@@ -64,8 +67,7 @@ class Delivery:
         self._pending: dict[int, Pending] = {}
         self._reserved: dict[int, Region] = {}
         self._deferred: deque[tuple[PackedMap, Header, Sequence[Pixels], Receipt]] = deque()
-        self._told: set[tuple[str, str]] = set()
-        self._notices: deque[tuple[str, str, str]] = deque()
+        self._notices = notices
         self._pool = ArenaPool(options.buffer_bytes, shared=SHARED_SUPPORTED, max_arenas=_MAX_ARENAS)
         self._spill = Spill(run_dir / "spill", self.client, options.spill_bytes, self._hello_frame)
         self._link = Link(self, dial, self._lock)
@@ -105,7 +107,7 @@ class Delivery:
     def close(self, timeout_s: float) -> None:
         """Stop the link; what is pending stays with the daemon, or in the spill, as far as it came."""
         self._link.stop(timeout_s)
-        self._say_notices()
+        self._notices.say()
         with self._lock:
             self._spill.close()
             self._pool.close()
@@ -213,7 +215,7 @@ class Delivery:
         try:
             arena = self._pool.grow(nbytes)
         except OSError as exc:
-            self._notices.append(("arena", "", f"no more shared memory for images: {exc.strerror}"))
+            self._notices.note("arena", "", f"no more shared memory for images: {exc.strerror}")
             return False
         if arena is None:
             return False
@@ -228,7 +230,7 @@ class Delivery:
     ) -> None:
         policy, budget = self._options.on_full, self._options.buffer_bytes
         full = f"images come faster than they are saved, the buffer of {budget} bytes is full: on_full={policy!r}"
-        self._notices.append(("full", "", full))
+        self._notices.note("full", "", full)
         self._link.wake()
         reason = f"buffer full: {nbytes} bytes did not fit into buffer_bytes={budget}"
         if policy == "block":
@@ -290,7 +292,7 @@ class Delivery:
                 self.counts.spilled += 1
             self._leave()
         if refusal is not None:
-            self._notices.append(("spill", "", refusal))
+            self._notices.note("spill", "", refusal)
         return refusal
 
     # The critical section
@@ -346,12 +348,10 @@ class Delivery:
         if frame.kind is Kind.ACK:
             self._settle(frame.header["rows"])
         elif frame.kind is Kind.ERROR:
-            self._notices.append(("daemon", "", f"the daemon reports: {frame.header.get('message')}"))
+            self._notices.note("daemon", "", f"the daemon reports: {frame.header.get('message')}")
         elif frame.kind is Kind.ARENA and not frame.header.get("ok"):
             reason = frame.header.get("reason")
-            self._notices.append(
-                ("arena", "", f"the daemon refuses shared memory, images go inline: {reason}")
-            )
+            self._notices.note("arena", "", f"the daemon refuses shared memory, images go inline: {reason}")
             self._hide(frame.header.get("arena"))
 
     def _hide(self, arena_id: object) -> None:
@@ -381,9 +381,9 @@ class Delivery:
                 self.counts.settle(state, reason)
                 pending.receipt.settle(state, reason, paths)
                 if state == "failed" and not pending.outcome:
-                    self._notices.append(("failed", pending.receipt.key, f"failed: {reason}"))
+                    self._notices.note("failed", pending.receipt.key, f"failed: {reason}")
                 for note in notes:
-                    self._notices.append((note.partition(":")[0], pending.receipt.key, note))
+                    self._notices.note(kind_of(note), pending.receipt.key, note)
             self._leave()
         if self._waiter_count:
             with self._settled:
@@ -401,19 +401,7 @@ class Delivery:
             self._leave()
         for arena in fresh:
             arena.populate()
-        self._say_notices()
-
-    def _say_notices(self) -> None:
-        """Warn once for each kind of notice and key."""
-        while self._notices:
-            kind, key, message = self._notices.popleft()
-            if (kind, key) in self._told:
-                continue
-            self._told.add((kind, key))
-            if key:
-                log.warning("pixlog: %r: %s (said once for this key)", key, message)
-            else:
-                log.warning("pixlog: %s (said once)", message)
+        self._notices.say()
 
     # Waiting
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from pixlog.delivery import Delivery
+from collections.abc import Callable
+from typing import Literal, Protocol
 
 State = Literal["pending", "saved", "failed", "dropped"]
+
+
+class Waiter(Protocol):
+    """What a receipt waits with."""
+
+    def wait(self, predicate: Callable[[], bool], timeout_s: float | None) -> bool:
+        """Wait until the predicate holds; return whether it does."""
 
 
 class Receipt:
@@ -18,10 +23,10 @@ class Receipt:
     directory, with forward slashes.  ``client`` and ``seq`` identify the row in the manifest.
     """
 
-    __slots__ = ("_delivery", "client", "key", "paths", "reason", "seq", "state", "step")
+    __slots__ = ("_waiter", "client", "key", "paths", "reason", "seq", "state", "step")
 
-    def __init__(self, delivery: Delivery, client: str, key: str, step: int) -> None:
-        self._delivery: Delivery | None = delivery
+    def __init__(self, waiter: Waiter, client: str, key: str, step: int) -> None:
+        self._waiter: Waiter | None = waiter
         self.client = client
         self.seq = -1
         self.key = key
@@ -32,17 +37,17 @@ class Receipt:
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the state is final; return whether it is.  None waits without limit."""
-        delivery = self._delivery
-        if delivery is None or self.state != "pending":
+        waiter = self._waiter
+        if waiter is None or self.state != "pending":
             return True
-        return delivery.wait(lambda: self.state != "pending", timeout_s)
+        return waiter.wait(lambda: self.state != "pending", timeout_s)
 
     def settle(self, state: State, reason: str | None, paths: list[str]) -> None:
-        """Reach the final state; the delivery calls this once."""
+        """Reach the final state; whoever delivers calls this once."""
         self.reason = reason
         self.paths = paths
         self.state = state
-        self._delivery = None
+        self._waiter = None
 
     def __repr__(self) -> str:
         """Show key, step and state."""

@@ -26,6 +26,7 @@ log = logging.getLogger("pixlogd")
 
 _MOST_DESCRIPTORS_AT_ONCE = 4
 _ANCILLARY_NBYTES = socket.CMSG_SPACE(_MOST_DESCRIPTORS_AT_ONCE * array.array("i").itemsize)
+_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # macOS has none, and passes no arenas
 _ROUNDS_A_WAKE_UP = 8
 _MOST_UNSENT_NBYTES = 4 * 1024 * 1024
 _GREETING_S = 10.0
@@ -115,7 +116,7 @@ class Connection:
         return True
 
     def _receive(self, buffer: memoryview) -> tuple[int, list[int]]:
-        count, ancillary, _, _ = self._sock.recvmsg_into([buffer], _ANCILLARY_NBYTES, socket.MSG_CMSG_CLOEXEC)
+        count, ancillary, _, _ = self._sock.recvmsg_into([buffer], _ANCILLARY_NBYTES, _CLOSE_ON_EXEC)
         descriptors: list[int] = []
         for level, kind, data in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
