@@ -1,12 +1,13 @@
 """Which sequence numbers of a client are known: a watermark, and the few above it that came out of order.
 
 A client that comes back leaves out what was acknowledged by an earlier daemon, so some gaps are never filled.
-When many numbers stand above one, it is closed: whatever it held was settled long ago.
+When very many numbers stand above the watermark, the lower half of the gaps is closed: whatever was to come in them
+is not said again any more.
 """
 
 from __future__ import annotations
 
-_MOST_ABOVE = 4096
+_MOST_ABOVE = 65_536
 
 
 class SeqSet:
@@ -25,7 +26,9 @@ class SeqSet:
         if seq != self.below:
             self._above.add(seq)
             if len(self._above) > _MOST_ABOVE:
-                self.below = min(self._above)
+                above = sorted(self._above)
+                self.below = above[len(above) // 2]
+                self._above.difference_update(above[: len(above) // 2])
                 self._absorb()
             return True
         self.below += 1
