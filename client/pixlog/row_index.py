@@ -8,6 +8,9 @@ ones.
 
 Reading order within a key: by step, then rank, then client (the one whose first row is oldest first), then
 seq.  Clocks can be set back, so the order of one client's rows is by its own count, never by time.
+
+A segment whose writer took lines back is read anew: its rows are withdrawn, and those that are found again get
+their numbers back, so that whoever follows the run does not meet them twice.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from pixlog.row_filter import StepSelector, of_steps, of_steps_ascending
 from pixlog.segment_scan import (
     ROW_DTYPE,
     UNREADABLE,
+    LinesTakenBackError,
     NumberedNames,
     ReadProblems,
     Segment,
@@ -53,6 +57,7 @@ class RowIndex:
         self._identities: npt.NDArray[np.int64] = np.empty(0, np.int64)
         self._client_start_s: npt.NDArray[np.float64] = np.empty(0)
         self._orders: list[_KeyOrder] = []
+        self._withdrawn: dict[int, int] = {}
         self._lock = threading.RLock()
 
     @property
@@ -74,7 +79,7 @@ class RowIndex:
                     segment = Segment(len(self.segments), self._manifest_dir / name)
                     self._segment_of_name[name] = segment
                     self.segments.append(segment)
-            blocks = [rows for segment in self.segments for rows in self._scanner.scan(segment)]
+            blocks = [rows for segment in self.segments for rows in self._scan(segment)]
             first = self._row_count
             if blocks:
                 self._add(np.concatenate(blocks))
@@ -106,7 +111,36 @@ class RowIndex:
                 f"{segment.path.name}, byte {self._table['offset'][row_id]}: not JSON ({complaint})"
             )
 
+    def _scan(self, segment: Segment) -> list[npt.NDArray[np.void]]:
+        try:
+            return list(self._scanner.scan(segment))
+        except LinesTakenBackError:
+            ids = np.flatnonzero(self.table["segment"] == segment.number)
+            self._withdrawn |= zip(_identities(self.table[ids]).tolist(), ids.tolist(), strict=True)
+            self._table["state"][ids] = UNREADABLE
+            segment.forget()
+            return list(self._scanner.scan(segment))
+
+    def _restore(self, rows: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+        """Put rows that were withdrawn back in their places; return the others."""
+        identities = _identities(rows).tolist()
+        is_other = np.ones(len(rows), bool)
+        for place, identity in enumerate(identities):
+            row_id = self._withdrawn.get(identity)
+            if row_id is None:
+                continue
+            same = all(
+                self._table[name][row_id] == rows[name][place] for name in ("key", "step", "rank", "client")
+            )
+            if same:
+                self._table[row_id] = rows[place]
+                del self._withdrawn[identity]
+                is_other[place] = False
+        return rows[is_other]
+
     def _add(self, rows: npt.NDArray[np.void]) -> None:
+        if self._withdrawn:
+            rows = self._restore(rows)
         rows = self._without_duplicates(rows)
         stale = self._note_client_starts(rows)
         first, count = self._row_count, len(rows)
@@ -127,7 +161,7 @@ class RowIndex:
 
     def _without_duplicates(self, rows: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
         """Drop rows whose (client, seq) was seen before, keeping the first, and count them."""
-        identities = (rows["client"].astype(np.int64) << _SEQ_BITS) | rows["seq"]
+        identities = _identities(rows)
         distinct, firsts = np.unique(identities, return_index=True)
         places = np.searchsorted(self._identities, distinct)
         if len(self._identities):
@@ -155,6 +189,12 @@ class RowIndex:
                 order.unsort()
         self._client_start_s = starts
         return stale
+
+
+def _identities(rows: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
+    """Return one number for each (client, seq)."""
+    identities: npt.NDArray[np.int64] = (rows["client"].astype(np.int64) << _SEQ_BITS) | rows["seq"]
+    return identities
 
 
 class _KeyOrder:

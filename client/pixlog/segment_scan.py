@@ -7,6 +7,9 @@ counted.
 
 Bytes behind the last newline are a line that is still being written, or one that a killed writer left
 unfinished: they are not consumed, and looked at again at the next scan.
+
+A writer that runs out of space in the middle of a batch takes back what it has written of it, and readers may have
+seen lines of that.  So before reading on, a scan looks whether the last line that it read is still where it was.
 """
 
 from __future__ import annotations
@@ -48,6 +51,7 @@ ROW_DTYPE: Final = np.dtype(
 
 BLOCK_NBYTES: Final = 4 << 20
 EXAMPLES_KEPT: Final = 20
+_LINE_START_NBYTES: Final = 256
 _UNREAD: Final = -1
 
 
@@ -117,11 +121,22 @@ class Segment:
     path: Path
     read_nbytes: int = 0
     seen_nbytes: int = 0
+    last_line_start: bytes = b""
+    last_line_at: int = 0
+
+    def forget(self) -> None:
+        """Be as if nothing had been read of it."""
+        self.read_nbytes = self.seen_nbytes = self.last_line_at = 0
+        self.last_line_start = b""
 
     @property
     def torn_nbytes(self) -> int:
         """Bytes of an unfinished last line."""
         return self.seen_nbytes - self.read_nbytes
+
+
+class LinesTakenBackError(Exception):
+    """Lines that were read of a segment are no longer in it."""
 
 
 class SegmentScanner:
@@ -135,22 +150,21 @@ class SegmentScanner:
     def scan(self, segment: Segment) -> Iterator[npt.NDArray[np.void]]:
         """Yield the rows appended to ``segment`` since the last scan, block by block.
 
-        Raises ``RunError`` if the file became shorter than what was read of it, or holds rows of another
-        major version.
+        Raises ``LinesTakenBackError`` if what was read of it is not there any more, and ``RunError`` if it holds
+        rows of another major version.
         """
         nbytes = segment.path.stat().st_size
         if nbytes < segment.read_nbytes:
-            raise RunError(
-                f"{segment.path} has {nbytes} bytes but had {segment.read_nbytes} bytes of rows before: whole rows "
-                f"are never taken back, so it was replaced; open the run again"
-            )
+            raise LinesTakenBackError
         if nbytes == segment.read_nbytes:
             segment.seen_nbytes = nbytes
             return
-        # A writer that ran out of space cuts an unfinished line off and writes it again, so one is always reread.
         block_nbytes = BLOCK_NBYTES
         with segment.path.open("rb", buffering=0) as file:
-            segment.seen_nbytes = segment.read_nbytes
+            file.seek(segment.last_line_at)
+            if file.read(len(segment.last_line_start)) != segment.last_line_start:
+                raise LinesTakenBackError
+            segment.seen_nbytes = segment.read_nbytes  # an unfinished line is read again, it may be another
             while segment.seen_nbytes < nbytes:
                 file.seek(segment.read_nbytes)
                 block = file.read(block_nbytes)
@@ -158,6 +172,9 @@ class SegmentScanner:
                 segment.seen_nbytes = segment.read_nbytes + len(block)
                 if whole_nbytes:
                     rows = self._scan_block(segment, block, whole_nbytes)
+                    line_at = block.rfind(b"\n", 0, whole_nbytes - 1) + 1
+                    segment.last_line_start = block[line_at : min(line_at + _LINE_START_NBYTES, whole_nbytes)]
+                    segment.last_line_at = segment.read_nbytes + line_at
                     segment.read_nbytes += whole_nbytes
                     yield rows
                 elif len(block) < block_nbytes:

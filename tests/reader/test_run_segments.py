@@ -186,13 +186,41 @@ def test_rows_longer_than_a_block_are_read(
     assert run.problems.total == 0
 
 
-def test_replaced_segment_is_an_error(written: WrittenRun) -> None:
-    """A segment that became shorter was not written by pixlog; the error says to open the run again."""
+def test_rows_taken_back_disappear_and_come_back(written: WrittenRun) -> None:
+    """A writer without space takes back the rows of a batch that readers have seen, and writes them again later."""
     written.row("k", 0)
+    kept = written.segment.read_bytes()
+    batch = [line_of(written.fields("k", step)) for step in (1, 2, 3)]
+    written.append(batch[0] + batch[1] + batch[2][:40])
     run = Run(written.path)
-    written.segment.write_bytes(b"")
-    with pytest.raises(RunError, match="open the run again"):
-        run.keys()
+    following = run.follow(timeout_s=0.0)
+    assert [row.step for row in following] == [0, 1, 2]
+    written.segment.write_bytes(kept)
+    assert run.steps("k") == [0]
+    assert (run.summary().rows, [row.step for row in run.rows()]) == (1, [0])
+    written.append(batch[2] + batch[0] + batch[1])
+    assert [(row.step, row.seq) for row in run.rows("k")] == [(0, 0), (1, 1), (2, 2), (3, 3)]
+    assert run.problems.total == 0
+
+
+def test_rows_taken_back_and_rewritten_unseen_are_read_anew(written: WrittenRun) -> None:
+    """The reader notices even if the segment is longer than before when it looks again; followers see no row twice."""
+    written.row("k", 0)
+    kept = written.segment.read_bytes()
+    batch = [line_of(written.fields("k", step, meta={"pad": "x" * 50 * step})) for step in (1, 2, 3)]
+    written.append(batch[0] + batch[1])
+    stopping: list[bool] = []
+    seen: list[int] = []
+    run = Run(written.path)
+    for row in run.follow(poll_s=0.0, stop=lambda: bool(stopping)):
+        seen.append(row.step)
+        if seen == [0, 1, 2]:
+            written.segment.write_bytes(kept + batch[2] + batch[0] + batch[1])
+        if row.step == 3:
+            stopping.append(True)
+    assert seen == [0, 1, 2, 3]
+    assert [(row.step, row.seq) for row in run.rows("k")] == [(0, 0), (1, 1), (2, 2), (3, 3)]
+    assert run.problems.total == 0
 
 
 def test_numbers_at_their_limits_are_kept_exactly(written: WrittenRun) -> None:
