@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def wait_for_end(runtime_dir: Path) -> None:
 
 
 def kill_at_random_moments(
-    plan: FaultPlan, nursery: Nursery, tmp_path: Path, run_dir: Path, kills: int
+    plan: FaultPlan, nursery: Nursery, tmp_path: Path, run_dir: Path, kills: int, **more: Any
 ) -> list[Trainer]:
     """Run trainers one after another and kill each at a random moment after its first call."""
     trainers = []
@@ -33,6 +34,7 @@ def kill_at_random_moments(
             run_dir=str(run_dir),
             shape=plan.random.choice([(32, 32, 3), (64, 48), (256, 256, 3)]),
             pause_s=plan.random.choice([0.0, 0.0, 0.001]),
+            **more,
         )
         trainers.append(trainer)
         # Most moments lie among the first calls, some after the daemon's queue and the socket have filled.
@@ -64,6 +66,70 @@ def test_killed_trainer_loses_nothing_in_arena(
         times=kills,
         images=len(logged),
         lost=len(lost),
+    )
+    assert not lost, sorted(lost)[:10]
+
+
+def test_killed_trainer_loses_nothing_in_spill(
+    plan: FaultPlan,
+    nursery: Nursery,
+    tmp_path: Path,
+    run_dir: Path,
+    runtime_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every image whose call returned before SIGKILL is saved, when the memory was full and it went to disk."""
+    monkeypatch.setenv("PIXLOG_IDLE_EXIT_S", "2")
+    kills = plan.repeats(suite=10, full=200)
+    options = {"buffer_bytes": "1MiB", "on_full": "spill"}
+    trainers = kill_at_random_moments(plan, nursery, tmp_path, run_dir, kills, options=options)
+    wait_for_end(runtime_dir)
+    account = check_accounts(run_dir)
+    assert_steps_are_numbers(run_dir, list(account.rows.values()))
+    logged = {call for trainer in trainers for call in trainer.logged()}
+    lost = logged - account.saved
+    plan.record(
+        "1 trainer killed",
+        "A trainer is killed with SIGKILL while it logs; images that did not fit into the memory, in the spill",
+        times=kills,
+        images=len(logged),
+        lost=len(lost),
+    )
+    assert not lost, f"{len(lost)} of {len(logged)}: {[account.rows.get(call) for call in sorted(lost)[:3]]}"
+
+
+def test_killed_trainer_loses_only_unsent_tail_inline(
+    plan: FaultPlan,
+    nursery: Nursery,
+    tmp_path: Path,
+    run_dir: Path,
+    runtime_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without shared memory, what the socket took whole is saved; what still waited in the trainer is a lost tail."""
+    monkeypatch.setenv("PIXLOG_IDLE_EXIT_S", "2")
+    kills = plan.repeats(suite=10, full=200)
+    trainers = kill_at_random_moments(plan, nursery, tmp_path, run_dir, kills, inline=True)
+    wait_for_end(runtime_dir)
+    account = check_accounts(run_dir)
+    assert_steps_are_numbers(run_dir, list(account.rows.values()))
+    logged = {call for trainer in trainers for call in trainer.logged()}
+    taken = {call for trainer in trainers for call in trainer.calls("taken")}
+    tails = 0
+    for trainer in trainers:
+        (client,) = trainer.said_after("client")
+        numbers = account.of_client(client).keys()
+        assert numbers == set(range(len(numbers))), f"a gap among the rows of {client}: {sorted(numbers)}"
+        tails += len(numbers) < len(trainer.logged())
+    lost = taken - account.saved
+    plan.record(
+        "1 trainer killed",
+        "A trainer is killed with SIGKILL while it logs; images inline, those that the socket took",
+        times=kills,
+        images=len(taken),
+        lost=len(lost),
+        measured=f"{len(logged - taken)} more waited in the trainer, {len(logged - account.saved)} of them are lost, "
+        f"as the tail of {tails} trainers",
     )
     assert not lost, sorted(lost)[:10]
 

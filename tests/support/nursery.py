@@ -56,7 +56,11 @@ class Trainer:
 
     def logged(self) -> list[tuple[str, int]]:
         """Return client and number of every call that returned."""
-        return [(client, int(seq)) for client, seq in map(str.split, self.said_after("logged"))]
+        return self.calls("logged")
+
+    def calls(self, word: str) -> list[tuple[str, int]]:
+        """Return client and number of every call of which it said ``word``."""
+        return [(client, int(seq)) for client, seq in map(str.split, self.said_after(word))]
 
     def complaints(self) -> str:
         """Return what it wrote to stderr."""
