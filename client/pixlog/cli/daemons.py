@@ -108,7 +108,7 @@ def stop(
     queued = int(answer.get("queued", 0))
     with spinner(f"writing {count_text(queued, 'queued call')}"):
         deadline = time.monotonic() + timeout_s
-        while not _has_ended(pid, started):
+        while is_alive(pid, started):
             if time.monotonic() >= deadline:
                 raise ConnectError(
                     f"the daemon with pid {pid} is still writing after {timeout_s:g} s; it will end when it has "
@@ -151,14 +151,3 @@ def _print_json(run_dir: Path | None, daemons: list[Daemon], indent: int | None)
         said["manifest"] = {name: getattr(summary, name) for name in ("rows", "saved", "failed", "dropped")}
     sys.stdout.write(json.dumps(said, indent=indent, ensure_ascii=False) + "\n")
     sys.stdout.flush()
-
-
-def _has_ended(pid: int, started: int | None) -> bool:
-    """Return whether the process is gone, or is only a zombie that its parent has not noticed yet."""
-    if not is_alive(pid, started):
-        return True
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return False
-    return stat[stat.rindex(b")") + 2 :].startswith(b"Z")
