@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixlog.protocol import Buffer
+from pixlog.spill_names import SUFFIX
 
-SUFFIX = ".frames"
 _ROTATE_NBYTES = 64 * 1024 * 1024
 
 

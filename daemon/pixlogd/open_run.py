@@ -116,10 +116,16 @@ class Entry:
 
 @dataclass(slots=True)
 class RecoveryProgress:
-    """How far the bringing to their end of spilled calls is: files and calls that are known and left."""
+    """How far the bringing to their end of spilled calls is.
 
-    file_count: int = 0
+    ``begun_count`` recoveries wait or run; of the file that is being replayed, ``left_count`` calls of
+    ``call_count`` are left.
+    """
+
+    begun_count: int = 0
+    file: str = ""
     call_count: int = 0
+    left_count: int = 0
 
 
 class OpenRun:

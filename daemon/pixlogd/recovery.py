@@ -12,14 +12,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pixlog.errors import PixlogError
 from pixlog.process_identity import is_alive
 from pixlog.writer_mark import own_mark, safe_host
-from pixlogd.open_run import Entry, OpenRun
+from pixlogd.open_run import Entry, OpenRun, RecoveryProgress
 from pixlogd.pipeline import Pipeline
 from pixlogd.recall import recall
 from pixlogd.session import Hello
@@ -36,24 +36,25 @@ class Recovery:
         self._host = host
         self._mark = own_mark(writer)
 
-    async def recover(self, run: OpenRun, *, of_other_hosts: bool = False) -> None:
-        """Bring to its end what lies in the spill files of dead clients.
+    def recover(self, run: OpenRun, *, of_other_hosts: bool = False) -> Coroutine[None, None, None]:
+        """Return what brings to its end what lies in the spill files of dead clients.
 
         Whether a client of another host is dead cannot be seen from here; ``of_other_hosts`` says that it is.
         """
+        run.recovery.begun_count += 1
+        return self._recover(run, of_other_hosts)
+
+    async def _recover(self, run: OpenRun, of_other_hosts: bool) -> None:
         async with run.recovering:
             paths = await asyncio.to_thread(
                 find_spill_files, run.run_dir / "spill", self._host, of_other_hosts=of_other_hosts
             )
-            try:
-                for index, path in enumerate(paths):
-                    run.recovery.file_count = len(paths) - index
-                    try:
-                        await self._recover_file(run, path, of_other_hosts)
-                    except (OSError, PixlogError) as exc:
-                        log.error("! spill file %s cannot be replayed: %s", path.name, exc)
-            finally:
-                run.recovery.file_count = run.recovery.call_count = 0
+            for path in paths:
+                try:
+                    await self._recover_file(run, path, of_other_hosts)
+                except (OSError, PixlogError) as exc:
+                    log.error("! spill file %s cannot be replayed: %s", path.name, exc)
+            run.recovery.begun_count -= 1
 
     async def leave(self, run: OpenRun, entries: Sequence[Entry]) -> list[Path]:
         """Write calls raw into the spill, as fast as the disk goes; return the files."""
@@ -86,7 +87,9 @@ class Recovery:
             record.recalled = await asyncio.to_thread(recall, run.run_dir, file.hello.client, 0)
             entries = list(entries_of(replace(file, path=claimed), record))
             log.info("= spill file %s: %d calls to bring to their end", path.name, len(entries))
-            await self._finish(run, entries)
+            run.recovery.file = claimed.name
+            await self._finish(run.recovery, entries)
+            run.recovery.file = ""
             if record.deliver is None and record.idle:
                 run.forget(record)
             if file.damage is not None:
@@ -103,14 +106,14 @@ class Recovery:
             return of_other_hosts
         return not is_alive(hello.pid, hello.started)
 
-    async def _finish(self, run: OpenRun, entries: list[Entry]) -> None:
+    async def _finish(self, progress: RecoveryProgress, entries: list[Entry]) -> None:
         """Put the calls through the pipeline and wait until each has its row."""
-        run.recovery.call_count = len(entries)
+        progress.call_count = progress.left_count = len(entries)
         done = asyncio.Event()
 
         def count_down() -> None:
-            run.recovery.call_count -= 1
-            if run.recovery.call_count <= 0:
+            progress.left_count -= 1
+            if not progress.left_count:
                 done.set()
 
         for entry in entries:

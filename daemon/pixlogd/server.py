@@ -227,7 +227,8 @@ class Server:
                 run_dir = Path(str(control.arguments.get("run_dir", "")))
                 answer = {"run_dir": str(run_dir)}
                 if run_dir in self.runs:
-                    self._spawn(self.recovery.recover(self.runs[run_dir], of_other_hosts=True))
+                    others = control.arguments.get("of_other_hosts") is True
+                    self._spawn(self.recovery.recover(self.runs[run_dir], of_other_hosts=others))
                 else:
                     answer["error"] = f"this daemon does not serve {run_dir}"
             case "stop":

@@ -7,7 +7,6 @@ claimed and gets its own name when it is whole; of a daemon that is killed meanw
 from __future__ import annotations
 
 import os
-import re
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -15,17 +14,14 @@ from pathlib import Path
 
 from pixlog.errors import ProtocolError
 from pixlog.protocol import MAGIC, PRELUDE, Buffer, Header, Kind, encode_head, unpack
-from pixlog.spill import SUFFIX
+from pixlog.spill_names import BY_DAEMON, DAMAGED_SUFFIX, SUFFIX, claimant, claimed_name, unclaimed_name
 from pixlog.writer_mark import is_abandoned
 from pixlogd.open_run import ClientRecord, Entry
 from pixlogd.payload import SpilledPayload
 from pixlogd.session import Hello, InSpill, Log, failed_call, parse_hello, parse_log
 
-DAMAGED_SUFFIX = ".damaged"
 _LARGEST_HEAD_NBYTES = 64 * 1024 * 1024
-_CLAIM = re.compile(r"\.claimed-(?P<mark>.+)$")
 _KINDS = frozenset(map(int, Kind))
-_BY_DAEMON = "-by-"
 _ANY_NAME = "0" * 16 + "-0000" + SUFFIX
 
 
@@ -49,8 +45,8 @@ def find_spill_files(spill_dir: Path, host: str, *, of_other_hosts: bool = False
     """
     found: list[Path] = []
     for path in sorted(spill_dir.iterdir()) if spill_dir.is_dir() else []:
-        claim = _CLAIM.search(path.name)
-        abandoned = False if claim is None else is_abandoned(claim["mark"], host)
+        mark = claimant(path.name)
+        abandoned = False if mark is None else is_abandoned(mark, host)
         if path.name.endswith(SUFFIX) or abandoned or (abandoned is None and of_other_hosts):
             found.append(path)
     return found
@@ -58,7 +54,7 @@ def find_spill_files(spill_dir: Path, host: str, *, of_other_hosts: bool = False
 
 def claim(path: Path, mark: str) -> Path | None:
     """Rename a file so that it is this daemon's; None when another was faster."""
-    claimed = path.with_name(f"{unclaimed_name(path)}.claimed-{mark}")
+    claimed = path.with_name(claimed_name(path.name, mark))
     try:
         path.rename(claimed)
     except FileNotFoundError:
@@ -66,14 +62,9 @@ def claim(path: Path, mark: str) -> Path | None:
     return claimed
 
 
-def unclaimed_name(path: Path) -> str:
-    """Return the name that a spill file has when nobody claims it."""
-    return _CLAIM.sub("", path.name)
-
-
 def set_aside(path: Path) -> Path:
     """Give a damaged file the name of one, under which nobody replays it again."""
-    aside = path.with_name(unclaimed_name(path) + DAMAGED_SUFFIX)
+    aside = path.with_name(unclaimed_name(path.name) + DAMAGED_SUFFIX)
     path.rename(aside)
     return aside
 
@@ -94,7 +85,7 @@ def read_spill_file(path: Path) -> SpillFile | None:
                 if frame.kind is not Kind.HELLO:
                     raise ProtocolError(f"begins with {frame.kind.name}, expected HELLO")
                 hello = replace(parse_hello(frame.header), resume=0, again=True)
-            elif frame.kind is Kind.LOG and (frame.whole or _BY_DAEMON in path.name):
+            elif frame.kind is Kind.LOG and (frame.whole or BY_DAEMON in path.name):
                 logs.append(_log_of(frame))
     except ProtocolError as exc:
         if hello is None:
@@ -129,7 +120,7 @@ def write_raw(spill_dir: Path, mark: str, entries: Iterable[Entry]) -> list[Path
                 continue
             hello = entry.client.hello
             if hello.client not in files:
-                path = spill_dir / f"{hello.client}{_BY_DAEMON}{mark}{SUFFIX}.claimed-{mark}"
+                path = spill_dir / claimed_name(f"{hello.client}{BY_DAEMON}{mark}{SUFFIX}", mark)
                 fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
                 files[hello.client] = fd, path
                 _write_frame(fd, encode_head(Kind.HELLO, hello.header()))
@@ -140,7 +131,7 @@ def write_raw(spill_dir: Path, mark: str, entries: Iterable[Entry]) -> list[Path
     finally:
         for fd, _ in files.values():
             os.close(fd)
-    return [path.rename(path.with_name(unclaimed_name(path))) for _, path in files.values()]
+    return [path.rename(path.with_name(unclaimed_name(path.name))) for _, path in files.values()]
 
 
 def _write_frame(fd: int, *buffers: Buffer) -> None:

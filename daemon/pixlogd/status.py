@@ -40,7 +40,12 @@ def _run_status(run: OpenRun) -> Header:
         "images_per_s": images_per_s,
         "mb_per_s": bytes_per_s / 1e6,
         "trouble": run.trouble,
-        "recovering": {"files": run.recovery.file_count, "calls": run.recovery.call_count},
+        "recovering": {
+            "active": run.recovery.begun_count > 0,
+            "file": run.recovery.file,
+            "calls": run.recovery.left_count,
+            "calls_in_all": run.recovery.call_count,
+        },
         "clients": [_client_status(record) for record in run.clients.values()],
     }
 

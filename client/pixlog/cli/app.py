@@ -12,9 +12,11 @@ import typer
 from pixlog import __version__
 from pixlog.cli.daemons import status, stop
 from pixlog.cli.ls import ls
+from pixlog.cli.recover import recover
 from pixlog.cli.sheet import contact_sheet
 from pixlog.cli.terminal import messages, printable
 from pixlog.cli.verify import verify
+from pixlog.cli.view import view
 from pixlog.errors import PixlogError
 
 app = typer.Typer(
@@ -48,15 +50,19 @@ def pixlog(
     \b
       $ pixlog ls runs/exp1                what was logged
       $ pixlog ls runs/exp1 -k val/pred    its rows
+      $ pixlog view runs/exp1              a web page on it all
       $ pixlog contact-sheet runs/exp1     one picture of it all
       $ pixlog verify runs/exp1            is every file whole?
       $ pixlog status --all --watch        daemons at work
+      $ pixlog recover runs/exp1           save what an ended job left unsaved
     """
 
 
 app.command("ls")(ls)
+app.command("view")(view)
 app.command("verify")(verify)
 app.command("contact-sheet")(contact_sheet)
+app.command("recover")(recover)
 app.command("status")(status)
 app.command("stop")(stop)
 

@@ -1,0 +1,176 @@
+"""Have a run's spill brought to its end: a daemon does it, this asks for it, waits and says what is left.
+
+Theory of operation
+    Any daemon that opens a run replays what dead clients and killed daemons left in the run's ``spill/``.  So the
+    run's daemon is asked to, started if there is none, and asked for its status until nothing moves any more: it is
+    done, or what is left is somebody's who lives, or cannot be read.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pixlog.control import request
+from pixlog.environment import PIXLOG_HOST
+from pixlog.errors import ConnectError, PixlogError, RunDirError
+from pixlog.process_identity import is_alive
+from pixlog.protocol import FrameDecoder, Kind
+from pixlog.rendezvous import dialer, socket_for
+from pixlog.spill_names import DAMAGED_SUFFIX, claimant
+from pixlog.writer_mark import is_abandoned, safe_host
+
+_POLL_S = 0.1
+_START_S = 30.0
+_FIRST_FRAME_NBYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A file that could not be brought to its end, or the run directory itself where calls are still queued."""
+
+    path: Path
+    why: str
+
+
+@dataclass(slots=True)
+class Recovered:
+    """How many calls came to their end meanwhile, and what is left."""
+
+    count: int = 0
+    left: list[Left] = field(default_factory=list)
+
+
+def recover(
+    run_dir: str | os.PathLike[str],
+    *,
+    socket_path: Path | None = None,
+    of_other_hosts: bool = False,
+    timeout_s: float = 60.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Recovered:
+    """Bring what lies in a run's spill to its end; returns when nothing is left or nothing moves any more.
+
+    Args:
+        run_dir: The run directory.
+        socket_path: Where a daemon that serves the run listens; None starts the run's own.
+        of_other_hosts: Also take what clients and daemons of other hosts left, of which nobody can see from here
+            whether they still run.
+        timeout_s: How long to wait without any progress.
+        progress: Called now and then with the bytes done and in all.
+
+    Raises:
+        RunDirError: There is no such directory.
+        ConnectError: The daemon cannot be reached or started.
+    """
+    run = Path(os.path.realpath(run_dir))
+    if not run.is_dir():
+        raise RunDirError(f"{run_dir} is not a directory")
+    sizes = _sizes(run)
+    total = sum(sizes.values())
+    before = 0
+    if socket_path is not None:
+        before = _ended_count(_status(socket_path, run))
+    elif sizes:
+        dialer(str(run), "auto")(_START_S).close()
+        socket_path = socket_for(run)
+    else:
+        return Recovered()
+    request(socket_path, "recover", run_dir=str(run), of_other_hosts=of_other_hosts)
+    status = _wait(socket_path, run, total, timeout_s, progress)
+    outcome = Recovered(_ended_count(status) - before, _left_in(run, of_other_hosts))
+    if status["queued"]:
+        why = f"{status['queued']} calls are queued" + (f": {status['trouble']}" if status["trouble"] else "")
+        outcome.left.append(Left(run, why))
+    return outcome
+
+
+def _wait(
+    socket_path: Path, run: Path, total: int, timeout_s: float, progress: Callable[[int, int], None] | None
+) -> dict[str, Any]:
+    """Poll until the daemon is done with the run, or nothing moved for ``timeout_s``; return its last status."""
+    deadline = time.monotonic() + timeout_s
+    last: object = None
+    while True:
+        status = _status(socket_path, run)
+        recovering = status["recovering"]
+        left = _left_nbytes(run, recovering)
+        if progress is not None:
+            progress(max(0, total - left), total)
+        if not recovering["active"] and not status["queued"]:
+            return status
+        now = left, status["queued"], _ended_count(status), recovering["calls"]
+        if now != last:
+            deadline = time.monotonic() + timeout_s
+            last = now
+        elif time.monotonic() > deadline:
+            return status
+        time.sleep(_POLL_S)
+
+
+def _status(socket_path: Path, run: Path) -> dict[str, Any]:
+    for status in request(socket_path, "status")["runs"]:
+        if status["run_dir"] == str(run):
+            return dict(status)
+    raise ConnectError(f"the daemon on {socket_path} does not serve {run}")
+
+
+def _ended_count(status: dict[str, Any]) -> int:
+    return int(status["saved"] + status["failed"] + status["dropped"])
+
+
+def _sizes(run: Path) -> dict[Path, int]:
+    """Return the files of the spill and their bytes."""
+    sizes: dict[Path, int] = {}
+    spill = run / "spill"
+    for path in sorted(spill.iterdir()) if spill.is_dir() else []:
+        try:
+            sizes[path] = path.stat().st_size
+        except FileNotFoundError:  # done, or claimed, meanwhile
+            continue
+    return sizes
+
+
+def _left_nbytes(run: Path, recovering: dict[str, Any]) -> int:
+    """Return the bytes that are still to be done; of the file that is being replayed, those of the calls left."""
+    sizes = _sizes(run)
+    share = recovering["calls"] / recovering["calls_in_all"] if recovering["calls_in_all"] else 1.0
+    return sum(int(size * share) if path.name == recovering["file"] else size for path, size in sizes.items())
+
+
+def _left_in(run: Path, of_other_hosts: bool) -> list[Left]:
+    host = safe_host(os.environ.get(PIXLOG_HOST) or socket.gethostname())
+    return [Left(path, _why(path, host, of_other_hosts)) for path in _sizes(run)]
+
+
+def _why(path: Path, host: str, of_other_hosts: bool) -> str:
+    """Say why a file is still there."""
+    mark = claimant(path.name)
+    if mark is not None:
+        if is_abandoned(mark, host) is None and not of_other_hosts:
+            return f"belongs to {mark} of another host: --other-hosts, if nothing runs there any more"
+        return f"{mark} is working on it"
+    if path.name.endswith(DAMAGED_SUFFIX):
+        return "a part of it cannot be read; the rest was saved, see daemon.log"
+    hello = _hello_of(path)
+    if hello is None:
+        return "does not begin as a spill file does"
+    if safe_host(str(hello.get("host"))) != host and not of_other_hosts:
+        return f"is of host {hello.get('host')}: --other-hosts, if the job does not run there any more"
+    if is_alive(int(hello["pid"]), hello.get("started")):
+        return f"belongs to process {hello['pid']}, which still runs"
+    return "could not be replayed, see daemon.log"
+
+
+def _hello_of(path: Path) -> dict[str, Any] | None:
+    try:
+        with path.open("rb") as file:
+            frames = FrameDecoder().feed_bytes(file.read(_FIRST_FRAME_NBYTES))
+    except (OSError, PixlogError):
+        return None
+    return frames[0].header if frames and frames[0].kind is Kind.HELLO else None

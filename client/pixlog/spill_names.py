@@ -1,0 +1,30 @@
+"""The names of spill files: who may touch one is said by its ending.
+
+``<client>-0000.frames`` is a client's own, ``<client>-by-<daemon>.frames`` one that an ending daemon left;
+``.claimed-<daemon>`` is added while a daemon replays or writes one, ``.damaged`` when a part of it cannot be read.
+"""
+
+from __future__ import annotations
+
+import re
+
+SUFFIX = ".frames"
+DAMAGED_SUFFIX = ".damaged"
+BY_DAEMON = "-by-"
+_CLAIM = re.compile(r"\.claimed-(?P<mark>.+)$")
+
+
+def claimed_name(name: str, mark: str) -> str:
+    """Return the name of a file while the process with this mark has it."""
+    return f"{unclaimed_name(name)}.claimed-{mark}"
+
+
+def unclaimed_name(name: str) -> str:
+    """Return the name that a spill file has when nobody claims it."""
+    return _CLAIM.sub("", name)
+
+
+def claimant(name: str) -> str | None:
+    """Return the mark of the process that claims a file of this name, if one does."""
+    claim = _CLAIM.search(name)
+    return None if claim is None else claim["mark"]

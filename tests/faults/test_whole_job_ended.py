@@ -1,0 +1,121 @@
+"""A job whose every process is ended at once keeps what it logged: encoded, or raw in the spill until it is recovered."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import daemons
+from accounting import check_accounts
+from fault_plan import FaultPlan
+from nursery import Nursery, Trainer
+from pictures import assert_steps_are_numbers
+from waiting import scaled_s, wait_until
+
+FULL_HD = (1080, 1920, 3)
+GRACE_S = 2.0
+
+
+def spilled_files(run_dir: Path) -> list[str]:
+    """Return what lies in the spill."""
+    return sorted(path.name for path in (run_dir / "spill").iterdir())
+
+
+def recover(run_dir: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command that brings a run's spill to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "pixlog", "recover", str(run_dir)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=scaled_s(300),
+    )
+
+
+def end_job(trainers: list[Trainer], runtime_dir: Path) -> bool:
+    """SIGTERM every process, SIGKILL every process two seconds later; return whether the daemon ended by itself."""
+    daemon = daemons.the_daemon_of(runtime_dir)
+    kill_at = time.monotonic() + GRACE_S
+    os.kill(daemon.pid, signal.SIGTERM)
+    for trainer in trainers:
+        trainer.send(signal.SIGTERM)
+    while time.monotonic() < kill_at and daemon.is_alive():
+        time.sleep(0.01)
+    ended_by_itself = not daemon.is_alive()
+    if not ended_by_itself:
+        os.kill(daemon.pid, signal.SIGKILL)
+    for trainer in trainers:
+        trainer.kill()
+    wait_until(lambda: daemons.gone(runtime_dir))
+    return ended_by_itself
+
+
+@pytest.mark.parametrize("in_memory", [True, False], ids=["arena", "spill"])
+def test_ended_job_loses_nothing(
+    plan: FaultPlan,
+    nursery: Nursery,
+    tmp_path: Path,
+    run_dir: Path,
+    runtime_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    in_memory: bool,
+) -> None:
+    """Full-HD images that wait when every process is ended are saved once each by ``pixlog recover``."""
+    images = logged_count = 0
+    rounds = plan.repeats(suite=1, full=10)
+    waiting_counts, ended_counts = [], 0
+    for number in range(rounds):
+        run = run_dir.with_name(f"run-{number}")
+        count = 250 if rounds >= 10 else 50
+        monkeypatch.setenv("PIXLOG_ENCODE_LEVEL", "pillow")  # slow, so that nearly all of them wait
+        monkeypatch.setenv("PIXLOG_ENCODE_WORKERS", "1")
+        trainers = [
+            nursery.start(
+                "training:log_until_killed",
+                tmp_path / f"trainer-{number}-{rank}",
+                run_dir=str(run),
+                shape=FULL_HD,
+                first=rank * count,
+                count=count,
+                options={"buffer_bytes": "384MiB" if in_memory else "16MiB", "spill_bytes": "4GiB"},
+            )
+            for rank in range(2)
+        ]
+        for trainer in trainers:
+            trainer.wait_for("logged", count=count, timeout_s=120)
+        ended_counts += end_job(trainers, runtime_dir)
+        logged = {call for trainer in trainers for call in trainer.logged()}
+        logged_count += len(logged)
+        waiting_counts.append(len(logged - saved_by_now(run)))
+        monkeypatch.delenv("PIXLOG_ENCODE_LEVEL")
+        monkeypatch.delenv("PIXLOG_ENCODE_WORKERS")
+        assert waiting_counts[-1] > len(logged) // 2, "the daemon was too fast for this test"
+        recovered = recover(run)
+        assert recovered.returncode == 0, recovered.stdout + recovered.stderr
+        assert spilled_files(run) == []
+        account = check_accounts(run)
+        lost = logged - account.saved
+        assert not lost, f"{len(lost)} of {len(logged)}: {sorted(lost)[:5]}"
+        assert_steps_are_numbers(run, list(account.rows.values())[:: 10 if rounds >= 10 else 3])
+        images += len(account.saved)
+    plan.record(
+        "14 job ended",
+        "Every process of a job is sent SIGTERM and two seconds later SIGKILL, then `pixlog recover`; full-HD images "
+        + ("in shared memory" if in_memory else "beyond the memory budget"),
+        times=rounds,
+        images=logged_count,
+        lost=logged_count - images,
+        measured=f"{min(waiting_counts)} to {max(waiting_counts)} of {logged_count // rounds} waited; the daemon ended "
+        f"by itself {ended_counts} times",
+    )
+
+
+def saved_by_now(run_dir: Path) -> set[tuple[str, int]]:
+    """Return the calls that have a row."""
+    return check_accounts(run_dir).saved
