@@ -1,4 +1,4 @@
-"""A job whose every process is ended at once keeps what it logged: encoded, or raw in the spill until it is recovered."""
+"""A job whose every process is ended at once keeps what it logged: encoded, or raw until it is recovered."""
 
 from __future__ import annotations
 
