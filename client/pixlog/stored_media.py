@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,20 +36,31 @@ class MediaFile:
     """Number of the image in its row that the file belongs to."""
     group: str | None
     """Name of the overlay group, for masks, boxes, polygons and keypoints."""
+    shard: str | None = None
+    """In a packed run, the tar shard that the file is a member of; inside the run directory."""
+    offset: int = 0
+    """Where the file's bytes begin in its shard."""
 
     @property
     def path(self) -> Path:
-        """Absolute path; raises ``RunError`` for one that leaves the run directory."""
-        if self.relative_path.startswith("/") or ".." in self.relative_path.split("/"):
-            raise RunError(f"media paths stay inside the run directory; got {self.relative_path!r}")
-        return self.run_dir / self.relative_path
+        """Absolute path of the file, or of the shard that it is in.
+
+        Raises ``RunError`` for one that leaves the run directory.
+        """
+        path = self.shard or self.relative_path
+        if path.startswith("/") or ".." in path.split("/"):
+            raise RunError(f"media paths stay inside the run directory; got {path!r}")
+        return self.run_dir / path
 
     def read_bytes(self) -> bytes:
         """Return the file's bytes; raise ``RunError`` if they cannot be read."""
         try:
-            return self.path.read_bytes()
+            if self.shard is None:
+                return self.path.read_bytes()
+            with self.path.open("rb") as shard:
+                return os.pread(shard.fileno(), self.size, self.offset)
         except OSError as error:
-            raise RunError(f"cannot read {self.relative_path}: {error.strerror or error}") from error
+            raise RunError(f"cannot read {self.path}: {error.strerror or error}") from error
 
     def json(self) -> Any:
         """Return the parsed content of a boxes, polygons or keypoints file."""
@@ -80,6 +92,8 @@ def media_file(run_dir: Path, entry: Any) -> MediaFile:
             _checked(entry["role"], str),
             _checked(entry.get("index", 0), int),
             entry.get("group"),
+            None if entry.get("shard") is None else _checked(entry["shard"], str),
+            _checked(entry.get("offset", 0), int),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise RunError(f"a file of a row has path, sha256, size, role and index; got {entry!r}") from error

@@ -109,12 +109,13 @@ def verify(
     report = VerifyReport(run.path, leftovers=sorted(leftovers))
     total = len(rows)
     seen: dict[str, _Said] = {}
+    shards: set[str] = set()
     pending: deque[Future[list[VerifyFailure]]] = deque()
     worker_count = workers or os.cpu_count() or 1
     with ThreadPoolExecutor(worker_count, thread_name_prefix="pixlog-verify") as pool:
         batch: list[tuple[Row, MediaFile]] = []
         for row in rows:
-            batch += _files_to_check(row, report, seen)
+            batch += _files_to_check(row, report, seen, shards)
             if len(batch) >= _ROWS_A_BATCH:
                 pending.append(pool.submit(_check_files, batch))
                 batch = []
@@ -128,14 +129,14 @@ def verify(
     report.failures.sort(key=lambda failure: (failure.key, failure.step, failure.rank, failure.path))
     report.problems = run.problems
     report.torn_nbytes = run.torn_nbytes
-    report.orphans = sorted(found - seen.keys())
+    report.orphans = sorted(found - seen.keys() - shards)
     if progress is not None:
         progress(total, total)
     return report
 
 
 def _files_to_check(
-    row: Row, report: VerifyReport, seen: dict[str, _Said]
+    row: Row, report: VerifyReport, seen: dict[str, _Said], shards: set[str]
 ) -> Iterator[tuple[Row, MediaFile]]:
     """Count ``row`` and yield those of its files that no row before had."""
     report.row_count += 1
@@ -152,9 +153,11 @@ def _files_to_check(
         return
     for file in files:
         said = _Said(file.sha256, file.size)
-        known = seen.get(file.relative_path)
+        place = file.relative_path if file.shard is None else f"{file.shard}@{file.offset}"
+        known = seen.get(place)
         if known is None:
-            seen[file.relative_path] = said
+            seen[place] = said
+            shards.add(file.shard or "")
             report.file_count += 1
             report.nbytes += file.size
             yield row, file
@@ -175,13 +178,13 @@ def _check_files(files: list[tuple[Row, MediaFile]]) -> list[VerifyFailure]:
 def _complaint(row: Row, file: MediaFile) -> tuple[FailureKind, str] | None:
     """Return what is wrong with one file, or None."""
     try:
-        path = file.path
+        _ = file.path
     except RunError as error:
         return "path", str(error)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        return "missing", f"cannot be read: {error.strerror or error}"
+        data = file.read_bytes()
+    except RunError as error:
+        return "missing", str(error)
     if len(data) != file.size:
         return "size", f"has {len(data)} bytes, its row says {file.size}"
     digest = hashlib.sha256(data).hexdigest()

@@ -49,8 +49,10 @@ def _only_failure(report: VerifyReport) -> tuple[str, str]:
 def test_missing_file_is_found(written: WrittenRun) -> None:
     """A file that a row names and that is gone is a failure."""
     written.image("k", 3)
-    _media(written).unlink()
-    assert _only_failure(verify(written.path)) == ("missing", "cannot be read: No such file or directory")
+    path = _media(written)
+    path.unlink()
+    said = f"cannot read {path}: No such file or directory"
+    assert _only_failure(verify(written.path)) == ("missing", said)
 
 
 def test_truncated_file_is_found(written: WrittenRun) -> None:
