@@ -21,11 +21,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pixlog.environment import PIXLOG_CONFIG, PIXLOG_RUNTIME_DIR
-from pixlog.errors import ConfigError, ConnectError, MissingExtra, RunDirError
+from pixlog.errors import ConnectError, MissingExtra
 
 SOCKET_PATH_LIMIT_NBYTES = 107
 _RETRY_S = 0.02
-_REFUSALS = {"run-dir": RunDirError, "config": ConfigError}
+_MOST_STARTS = 5
 
 
 def runtime_dir() -> Path:
@@ -136,16 +136,18 @@ def _dial_or_explain(path: Path, timeout_s: float, explanation: str) -> socket.s
 def _dial_or_start(run_dir: str, timeout_s: float) -> socket.socket:
     path = socket_for(run_dir)
     deadline = time.monotonic() + timeout_s
-    sock = dial(path, timeout_s)
-    if sock is not None:
-        return sock
-    with start_lock(path, deadline):
-        sock = dial(path, timeout_s)
-        if sock is None:
-            start_daemon(run_dir, path, deadline)
+    starts = 0
+    while (sock := dial(path, timeout_s)) is None:
+        if starts == _MOST_STARTS:
+            raise ConnectError(
+                f"the daemon of {run_dir} was started {starts} times and was gone each time; see {run_dir}/daemon.log"
+            )
+        with start_lock(path, deadline):
             sock = dial(path, timeout_s)
-    if sock is None:
-        raise ConnectError(f"the daemon of {run_dir} ended as soon as it was ready; see {run_dir}/daemon.log")
+            if sock is not None:
+                break
+            start_daemon(run_dir, path, deadline)
+            starts += 1
     return sock
 
 
@@ -153,6 +155,7 @@ def _dial_or_start(run_dir: str, timeout_s: float) -> socket.socket:
 def start_lock(path: Path, deadline: float) -> Iterator[None]:
     """Hold the right to start the daemon of ``path``; ConnectError when ``deadline`` (monotonic) passes."""
     fd = os.open(path.with_suffix(".start"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    _lock_fds.add(fd)
     try:
         while True:
             try:
@@ -167,14 +170,28 @@ def start_lock(path: Path, deadline: float) -> Iterator[None]:
                 time.sleep(_RETRY_S)
         yield
     finally:
+        _lock_fds.discard(fd)
+        # Closing is not enough: a process that another thread forked meanwhile may have a copy of the descriptor.
+        fcntl.flock(fd, fcntl.LOCK_UN)
         os.close(fd)
 
 
+def _let_go_of_locks() -> None:
+    """In a forked child: a lock that the parent holds is not held on by its children when it dies."""
+    while _lock_fds:
+        os.close(_lock_fds.pop())
+
+
+_lock_fds: set[int] = set()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go_of_locks)
+
+
 def start_daemon(run_dir: str, path: Path, deadline: float) -> None:
-    """Start the daemon of ``run_dir`` in a session of its own and wait until it listens.
+    """Start the daemon of ``run_dir`` in a session of its own and wait until it listens, or was killed.
 
     The process is not a child of the caller: Ctrl-C does not reach it and the caller has nothing to reap.
-    Raises MissingExtra, RunDirError, ConfigError or ConnectError with the daemon's own words when it cannot start.
+    Raises MissingExtra or ConnectError with the daemon's own words when it cannot start.
     """
     import subprocess
 
@@ -195,8 +212,10 @@ def start_daemon(run_dir: str, path: Path, deadline: float) -> None:
         )
         os.close(write_fd)
         write_fd = -1
-        word = _read_word(ready_fd, deadline)
-        process.wait()
+        try:
+            word = _read_word(ready_fd, deadline)
+        finally:
+            process.wait()  # for the daemon's parent, which ends before the daemon begins
     finally:
         os.close(ready_fd)
         if write_fd >= 0:
@@ -204,11 +223,8 @@ def start_daemon(run_dir: str, path: Path, deadline: float) -> None:
     if word.startswith("missing "):
         _, extra, package = word.split(" ", 2)
         raise MissingExtra("the pixlog daemon", extra, package)
-    kind, _, message = word.partition(" ")
-    if kind in _REFUSALS:
-        raise _REFUSALS[kind](message)
-    if word != "ready":
-        raise ConnectError(word or f"the daemon ended while it started; see {run_dir}/daemon.log")
+    if word not in ("ready", ""):
+        raise ConnectError(word)
 
 
 def _daemon_environment() -> dict[str, str]:

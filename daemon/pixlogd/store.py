@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
-from typing import Protocol, TypedDict
+from typing import Protocol
 
 from pixlog.protocol import Buffer
 from pixlogd.directories import fsync_directory, make_directory
@@ -32,26 +32,6 @@ class Media(Protocol):
         """Every byte of the file."""
 
 
-class Placement(TypedDict):
-    """Where a file lies that is not a file of its own; goes into its entry of the row."""
-
-    shard: str
-    offset: int
-
-
-class Store(Protocol):
-    """How media are kept.  Called from many threads at once."""
-
-    def write(self, files: Sequence[Media]) -> Sequence[Placement | None]:
-        """Write every file; return where each lies, None for its own path.
-
-        Raises OSError, and then nothing is half-written.
-        """
-
-    def close(self) -> None:
-        """End what is open."""
-
-
 class FileStore:
     """One file for each image of a run.  Called from many threads at once.
 
@@ -64,11 +44,13 @@ class FileStore:
         self._fsync = fsync
         self._numbers = count()
 
-    def write(self, files: Sequence[Media]) -> Sequence[Placement | None]:
-        """Write every file to its own path; raises OSError, and then none is half-written."""
+    def write(self, files: Sequence[Media]) -> int:
+        """Write every file; return the bytes written.  Raises OSError, and then none is half-written."""
+        nbytes = 0
         for media in files:
             self._write_one(media)
-        return [None] * len(files)
+            nbytes += len(media.data)
+        return nbytes
 
     def close(self) -> None:
         """Remove the directory of temporary names; what the file system keeps in it is left to a repair."""

@@ -46,7 +46,7 @@ def test_store_writes_files_where_they_belong(store: FileStore, run_dir: Path) -
         Media("media/metadata/c.json", memoryview(b"three")),
         Media("media/images/empty.png", b""),
     ]
-    assert store.write(files) == [None] * 4
+    assert store.write(files) == 11
     assert [(run_dir / media.path).read_bytes() for media in files] == [b"one", b"two", b"three", b""]
     assert temporaries_of(run_dir) == []
 

@@ -52,7 +52,7 @@ def test_killed_trainer_loses_nothing_in_arena(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Every image whose call returned before SIGKILL is saved, when it went through shared memory."""
-    monkeypatch.setenv("PIXLOG_IDLE_EXIT_S", "2")
+    monkeypatch.setenv("PIXLOG_IDLE_EXIT_S", "1")
     kills = plan.repeats(suite=15, full=200)
     trainers = kill_at_random_moments(plan, nursery, tmp_path, run_dir, kills)
     wait_for_end(runtime_dir)
@@ -79,7 +79,7 @@ def test_killed_trainer_loses_nothing_in_spill(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Every image whose call returned before SIGKILL is saved, when the memory was full and it went to disk."""
-    monkeypatch.setenv("PIXLOG_IDLE_EXIT_S", "2")
+    monkeypatch.setenv("PIXLOG_IDLE_EXIT_S", "1")
     kills = plan.repeats(suite=10, full=200)
     options = {"buffer_bytes": "1MiB", "on_full": "spill"}
     trainers = kill_at_random_moments(plan, nursery, tmp_path, run_dir, kills, options=options)
@@ -107,7 +107,7 @@ def test_killed_trainer_loses_only_unsent_tail_inline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Without shared memory, what the socket took whole is saved; what still waited in the trainer is a lost tail."""
-    monkeypatch.setenv("PIXLOG_IDLE_EXIT_S", "2")
+    monkeypatch.setenv("PIXLOG_IDLE_EXIT_S", "1")
     kills = plan.repeats(suite=10, full=200)
     trainers = kill_at_random_moments(plan, nursery, tmp_path, run_dir, kills, inline=True)
     wait_for_end(runtime_dir)
@@ -143,7 +143,7 @@ def test_killed_trainer_loses_nothing_that_its_socket_holds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Frames that a slow daemon has not read are read to the last, though its acknowledgements reach nobody."""
-    monkeypatch.setenv("PIXLOG_IDLE_EXIT_S", "2")
+    monkeypatch.setenv("PIXLOG_IDLE_EXIT_S", "1")
     monkeypatch.setenv("PIXLOG_QUEUE_ROWS", "16")
     kills = plan.repeats(suite=2, full=20)
     logged: set[tuple[str, int]] = set()

@@ -7,7 +7,6 @@ import os
 import signal
 from pathlib import Path
 
-import leaks
 import processes
 from waiting import wait_until
 
@@ -21,9 +20,7 @@ def daemons_of(runtime_dir: Path) -> list[processes.Process]:
 
 def started_in(runtime_dir: Path) -> list[processes.Process]:
     """Return every process of the test, daemon or worker, that outlived it or still runs."""
-    helpers = leaks.multiprocessing_helper_pids()
-    started = processes.started_with("PIXLOG_RUNTIME_DIR", str(runtime_dir))
-    return [process for process in started if process.pid not in helpers]
+    return processes.started_with("PIXLOG_RUNTIME_DIR", str(runtime_dir))
 
 
 def end_daemons_of(runtime_dir: Path) -> None:
@@ -53,11 +50,23 @@ def _send(process: processes.Process, signal_number: int) -> None:
             os.kill(process.pid, signal_number)
 
 
+def serving_in(runtime_dir: Path) -> list[processes.Process]:
+    """Return the daemons of this runtime directory; the short-lived processes that start them are none."""
+    return [process for process in daemons_of(runtime_dir) if not _leads_session(process.pid)]
+
+
 def the_daemon_of(runtime_dir: Path) -> processes.Process:
-    """Return the only daemon of this runtime directory that has begun to be one."""
-    found = [process for process in daemons_of(runtime_dir) if process.parent_pid == 1]
+    """Return the only daemon of this runtime directory."""
+    found = serving_in(runtime_dir)
     assert len(found) == 1, f"{len(found)} daemons: {'; '.join(map(str, found))}"
     return found[0]
+
+
+def _leads_session(pid: int) -> bool:
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return True
 
 
 def gone(runtime_dir: Path) -> bool:

@@ -18,6 +18,10 @@ PIXLOG_TEST_SEED: Final = "PIXLOG_TEST_SEED"
 PIXLOG_FAULT_REPEATS: Final = "PIXLOG_FAULT_REPEATS"
 PIXLOG_FAULT_FIGURES: Final = "PIXLOG_FAULT_FIGURES"
 
+# Read here, because the suite cleans the environment before its first test.
+_REPEATS: Final = os.environ.get(PIXLOG_FAULT_REPEATS) or "suite"
+_FIGURES: Final = os.environ.get(PIXLOG_FAULT_FIGURES)
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -45,10 +49,9 @@ class FaultPlan:
 
     def repeats(self, *, suite: int, full: int) -> int:
         """Return how often to try."""
-        chosen = os.environ.get(PIXLOG_FAULT_REPEATS) or "suite"
-        if chosen in ("suite", "full"):
-            return suite if chosen == "suite" else full
-        return int(chosen)
+        if _REPEATS in ("suite", "full"):
+            return suite if _REPEATS == "suite" else full
+        return int(_REPEATS)
 
     def record(
         self, area: str, tried: str, *, times: int, images: int = 0, lost: int = 0, measured: str = ""
@@ -57,6 +60,6 @@ class FaultPlan:
         date = time.strftime("%Y-%m-%d", time.gmtime())
         figure = Figure(area, tried, times, images, lost, measured, self.test, self.seed, date)
         print(f"{tried}: {times} times, {images} images, {lost} lost {measured}")
-        if path := os.environ.get(PIXLOG_FAULT_FIGURES):
-            with open(path, "a") as lines:
+        if _FIGURES:
+            with open(_FIGURES, "a") as lines:
                 lines.write(json.dumps(asdict(figure), ensure_ascii=False) + "\n")

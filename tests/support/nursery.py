@@ -52,7 +52,8 @@ class Trainer:
 
     def said_after(self, word: str) -> list[str]:
         """Return what followed ``word`` in the lines that begin with it."""
-        return [line.removeprefix(word + " ") for line in self.said() if line.startswith(word + " ")]
+        parts = [line.partition(" ") for line in self.said()]
+        return [rest for first, _, rest in parts if first == word]
 
     def logged(self) -> list[tuple[str, int]]:
         """Return client and number of every call that returned."""
