@@ -22,6 +22,13 @@ def segments_of(run_dir: Path) -> list[Path]:
     return sorted((run_dir / "manifest").glob("*.jsonl"))
 
 
+def lines_of(run_dir: Path) -> list[bytes]:
+    """Return the lines of all segments, which must be whole."""
+    contents = [segment.read_bytes() for segment in segments_of(run_dir)]
+    assert all(content.endswith(b"\n") for content in contents if content)
+    return b"".join(contents).splitlines(keepends=True)
+
+
 def line(number: int, nbytes: int = 20) -> bytes:
     """Return one line of just so many bytes."""
     return f"{number:>{nbytes - 1}}\n".encode()
@@ -87,8 +94,8 @@ def test_writer_cuts_back_what_a_full_disk_took(tmp_path: Path) -> None:
     asyncio.run(write())
 
 
-def test_writer_cuts_back_at_a_file_size_limit(run_dir: Path) -> None:
-    """The same where the system takes a part of a write and then refuses: the segment ends with a whole line."""
+def test_writer_leaves_whole_lines_at_a_file_size_limit(run_dir: Path) -> None:
+    """The same where the system takes a part of a write and then refuses: only whole batches stay, each once."""
 
     async def write() -> None:
         writer = writing(run_dir)
@@ -97,14 +104,16 @@ def test_writer_cuts_back_at_a_file_size_limit(run_dir: Path) -> None:
             for _ in range(3):
                 with pytest.raises(OSError, match="File too large"):
                     await writer.append([line(1, 4000), line(2, 4000)])
-            (segment,) = segments_of(run_dir)
-            assert segment.read_bytes() == line(0)
+                assert lines_of(run_dir) == [line(0)]
             await writer.append([line(3)])
+            await writer.append([line(4, 4900)])
         await writer.append([line(1, 4000), line(2, 4000)])
         await writer.close()
-        assert segment.read_bytes() == line(0) + line(3) + line(1, 4000) + line(2, 4000)
 
     asyncio.run(write())
+    assert sorted(lines_of(run_dir)) == sorted(
+        [line(0), line(3), line(4, 4900), line(1, 4000), line(2, 4000)]
+    )
 
 
 def remove_run(run_dir: Path) -> None:
