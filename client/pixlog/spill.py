@@ -60,10 +60,17 @@ class Spill:
         if self.nbytes + nbytes > self.budget_nbytes:
             return None
         file = self._current
-        if file is None or file.nbytes + nbytes > _ROTATE_NBYTES:
+        if file is None or file.nbytes + nbytes > _ROTATE_NBYTES or not os.fstat(file.fd).st_nlink:
             file = self._open()
         start = file.nbytes
-        _pwrite_all(file.fd, [head, *payload], start)
+        try:
+            _pwrite_all(file.fd, [head, *payload], start)
+        except OSError as exc:
+            if exc.errno != errno.EFBIG or not file.waiting_count:
+                raise
+            file = self._open()  # a file may not grow that far here
+            start = file.nbytes
+            _pwrite_all(file.fd, [head, *payload], start)
         file.nbytes += nbytes
         file.waiting_count += 1
         self.nbytes += nbytes
@@ -86,7 +93,11 @@ class Spill:
     def _open(self) -> SpillFile:
         self.close()
         path = self._directory / f"{self._client}-{self._count:04d}{SUFFIX}"
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            fd = _create(path)
+        except FileNotFoundError:  # somebody removed the run directory
+            self._directory.mkdir(parents=True, exist_ok=True)
+            fd = _create(path)
         self._count += 1
         preamble = self._preamble()
         file = SpillFile(path, fd, len(preamble))
@@ -105,6 +116,10 @@ class Spill:
             self.close()
         self.nbytes -= file.nbytes
         file.path.unlink(missing_ok=True)
+
+
+def _create(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
 
 def _pwrite_all(fd: int, pieces: Sequence[Buffer], offset: int) -> None:

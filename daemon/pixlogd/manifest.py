@@ -82,8 +82,10 @@ class ManifestWriter:
                 written += count
             if self._fsync:
                 await asyncio.to_thread(os.fsync, self._file.fileno())
-        except OSError:
+        except OSError as exc:
             await self._cut_back()
+            if exc.errno == errno.EFBIG and self._nbytes:
+                await self.close()  # files may not grow that far here: begin another
             raise
         self._nbytes += len(data)
 

@@ -28,6 +28,7 @@ log = logging.getLogger("pixlogd")
 
 _BATCH_CALLS = 64
 _BATCH_NBYTES = 1 << 20
+_APPEND_NBYTES = 256 * 1024
 _EARLY_S = 0.02
 _REST_FIRST_S = 0.2
 _REST_MOST_S = 5.0
@@ -218,7 +219,7 @@ class Pipeline:
     async def _write(self, run: OpenRun) -> None:
         """Append what is finished until nothing is; one run has one writer at a time."""
         while self._unwritten.get(run):
-            finished = self._in_writing[run] = self._unwritten.pop(run)
+            finished = self._in_writing[run] = self._next_lines(run)
             try:
                 await run.manifest.append([item.line for item in finished])
             except OSError as exc:
@@ -228,6 +229,17 @@ class Pipeline:
             finally:
                 del self._in_writing[run]
             self._settle(run, finished)
+
+    def _next_lines(self, run: OpenRun) -> list[Finished]:
+        """Take what one append writes: a part of what waits when that is much, so that it fits where little does."""
+        waiting = self._unwritten.pop(run)
+        nbytes = 0
+        for count, item in enumerate(waiting):
+            nbytes += len(item.line)
+            if nbytes > _APPEND_NBYTES and count:
+                self._unwritten[run] = waiting[count:]
+                return waiting[:count]
+        return waiting
 
     def _settle(self, run: OpenRun, finished: list[Finished]) -> None:
         if run.trouble is not None:
