@@ -21,11 +21,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pixlog.environment import PIXLOG_CONFIG, PIXLOG_RUNTIME_DIR
-from pixlog.errors import ConnectError, MissingExtra
+from pixlog.errors import ConfigError, ConnectError, MissingExtra, RunDirError
 
 SOCKET_PATH_LIMIT_NBYTES = 107
 _RETRY_S = 0.02
 _MOST_STARTS = 5
+_REFUSALS = {"run-dir": RunDirError, "config": ConfigError}
 
 
 def runtime_dir() -> Path:
@@ -191,7 +192,7 @@ def start_daemon(run_dir: str, path: Path, deadline: float) -> None:
     """Start the daemon of ``run_dir`` in a session of its own and wait until it listens, or was killed.
 
     The process is not a child of the caller: Ctrl-C does not reach it and the caller has nothing to reap.
-    Raises MissingExtra or ConnectError with the daemon's own words when it cannot start.
+    Raises MissingExtra, RunDirError, ConfigError or ConnectError with the daemon's own words when it cannot start.
     """
     import subprocess
 
@@ -223,6 +224,9 @@ def start_daemon(run_dir: str, path: Path, deadline: float) -> None:
     if word.startswith("missing "):
         _, extra, package = word.split(" ", 2)
         raise MissingExtra("the pixlog daemon", extra, package)
+    kind, _, message = word.partition(" ")
+    if kind in _REFUSALS:
+        raise _REFUSALS[kind](message)
     if word not in ("ready", ""):
         raise ConnectError(word)
 

@@ -13,17 +13,26 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pixlog.errors import InputError
 from pixlogd.media_file import EarlierFile, MediaFile
 from pixlogd.render import StoredImage
+from pixlogd.store import Placement
 
 _REMEMBERED = 4096
 
 
 class NotThereYet(Exception):
     """The image that a call points at is still on its way to the manifest."""
+
+
+class _Home(NamedTuple):
+    """Where content that may be shared lives, or is about to."""
+
+    path: str
+    stored: bool = False
+    placement: Placement | None = None
 
 
 class Library:
@@ -37,7 +46,7 @@ class Library:
         self._is_on_its_way = is_on_its_way
         self._lock = threading.Lock()
         self._by_call: OrderedDict[tuple[str, int], list[StoredImage]] = OrderedDict()
-        self._homes: dict[tuple[str, str], tuple[str, bool]] | None = None
+        self._homes: dict[tuple[str, str], _Home] | None = None
 
     def find(self, data: Mapping[str, Any]) -> StoredImage:
         """Return the image that item data of kind "ref" name; raises NotThereYet or InputError."""
@@ -57,20 +66,20 @@ class Library:
         with self._lock:
             if self._homes is None:
                 self._homes = self._read_homes()
-            path, stored = self._homes.setdefault(content, (media.path, False))
-        if stored:
-            return EarlierFile(path, media.sha256, media.size, media.index)
-        return replace(media, path=path)
+            home = self._homes.setdefault(content, _Home(media.path))
+        if home.stored:
+            return EarlierFile(home.path, media.sha256, media.size, media.index, placement=home.placement)
+        return replace(media, path=home.path)
 
-    def on_stored(self, files: Sequence[MediaFile]) -> None:
+    def on_stored(self, files: Sequence[MediaFile], placements: Sequence[Placement | None]) -> None:
         """Note that files are in their places, so that equal content need not be written again."""
         if self._homes is None:
             return
         with self._lock:
-            for media in files:
+            for media, placement in zip(files, placements, strict=True):
                 content = (media.sha256, Path(media.path).suffix)
                 if content in self._homes:
-                    self._homes[content] = (self._homes[content][0], True)
+                    self._homes[content] = _Home(self._homes[content].path, True, placement)
 
     def _images_of(self, client: str, seq: int) -> list[StoredImage]:
         with self._lock:
@@ -97,11 +106,12 @@ class Library:
                 return _parse(row)
         return None
 
-    def _read_homes(self) -> dict[tuple[str, str], tuple[str, bool]]:
-        homes: dict[tuple[str, str], tuple[str, bool]] = {}
+    def _read_homes(self) -> dict[tuple[str, str], _Home]:
+        homes: dict[tuple[str, str], _Home] = {}
         for line in self._rows():
             for image in _images_in(_parse(line) or {}):
-                homes.setdefault((image.sha256, Path(image.path).suffix), (image.path, True))
+                content = (image.sha256, Path(image.path).suffix)
+                homes.setdefault(content, _Home(image.path, True, image.placement))
         return homes
 
     def _rows(self) -> Iterator[bytes]:
@@ -135,4 +145,5 @@ def _images_in(row: Mapping[str, Any]) -> Iterator[StoredImage]:
             format=Path(entry["path"]).suffix[1:],
             width=value.get("width") if first else None,
             height=value.get("height") if first else None,
+            placement={"shard": entry["shard"], "offset": entry["offset"]} if "shard" in entry else None,
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pixlogd.names import media_path
+from pixlogd.store import Placement
 
 Data = bytes | bytearray | memoryview
 
@@ -43,10 +44,11 @@ class EarlierFile:
     size: int
     index: int
     role: str = "image"
+    placement: Placement | None = None
 
     def record(self) -> dict[str, Any]:
         """Return the entry of the row's ``files``."""
-        return _record(self)
+        return {**_record(self), **(self.placement or {})}
 
 
 def _record(file: MediaFile | EarlierFile) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from pixlog.errors import RunDirError
 from pixlog.writer_mark import own_mark
 from pixlogd.library import Library
 from pixlogd.manifest import ManifestWriter
+from pixlogd.packed_store import PackedStore
 from pixlogd.payload import Payload
 from pixlogd.seq_set import SeqSet
 from pixlogd.session import Hello, Log
 from pixlogd.settings import Settings
-from pixlogd.store import FileStore
+from pixlogd.store import FileStore, Store
 
 Ack: TypeAlias = tuple[int, str, str | None, list[str], list[str]]
 """One settled call as its client hears of it: seq, state, reason, paths, notes."""
@@ -147,7 +148,11 @@ class OpenRun:
             ) from exc
         fsync = settings.fsync == "batch"
         self.run_dir = run_dir
-        self.store = FileStore(run_dir, mark, fsync=fsync)
+        self.store: Store = (
+            PackedStore(run_dir, mark, fsync=fsync, shard_nbytes=settings.shard_bytes)
+            if settings.store == "packed"
+            else FileStore(run_dir, mark, fsync=fsync)
+        )
         self.manifest = ManifestWriter(run_dir, writer, fsync=fsync)
         self.clients: dict[str, ClientRecord] = {}
         self.tally = Tally()

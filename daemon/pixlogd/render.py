@@ -23,6 +23,7 @@ from pixlogd.encode_defaults import EncodeDefaults
 from pixlogd.media_file import EarlierFile, MediaFile, Naming
 from pixlogd.overlays import Overlays, render_overlays
 from pixlogd.picture import Picture
+from pixlogd.store import Placement
 
 WANDB_MAX_ITEM_COUNT: Final = 108
 _QUALITY_TYPES: Final = ("jpg", "jpeg", "webp", "avif")
@@ -41,6 +42,7 @@ class StoredImage:
     format: str
     width: int | None
     height: int | None
+    placement: Placement | None = None
 
 
 class StoredImages(Protocol):
@@ -223,7 +225,7 @@ def _render_ref(data: Mapping[str, Any], stored: StoredImages | None, index: int
             "got a reference to an image of an earlier row, expected pixels: it cannot be looked up"
         )
     image = stored.find(data)
-    media = EarlierFile(image.path, image.sha256, image.size, index)
+    media = EarlierFile(image.path, image.sha256, image.size, index, placement=image.placement)
     value = _image_value(media, image.format, image.width, image.height)
     record = {"kind": "ref", "client": data["client"], "seq": data["seq"], "index": data.get("index", 0)}
     return _One(value, [media], record, [])

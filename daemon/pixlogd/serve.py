@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pixlog.environment import PIXLOG_HOST
-from pixlog.errors import PixlogError
+from pixlog.errors import ConfigError, PixlogError, RunDirError
 from pixlogd.server import run_server
 from pixlogd.settings import Settings
 
@@ -54,7 +54,7 @@ def serve(
     except PixlogError as exc:
         if ready_fd is None:
             raise
-        word.say(str(exc))
+        word.say(refusal_word(exc))
         return 1
     except Exception as exc:
         log.exception("! the daemon crashed")
@@ -63,6 +63,12 @@ def serve(
     finally:
         word.close()
     return 0
+
+
+def refusal_word(exc: PixlogError) -> str:
+    """Return the line that makes a client raise the same: its kind, where the client knows one, and its message."""
+    kind = "run-dir " if isinstance(exc, RunDirError) else "config " if isinstance(exc, ConfigError) else ""
+    return f"{kind}{exc}"
 
 
 class _Word:

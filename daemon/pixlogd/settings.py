@@ -91,6 +91,15 @@ class Settings:
     log_level: Literal["debug", "info", "warning", "error"] = setting(
         "info", Choice(("debug", "info", "warning", "error")), "What daemon.log in the run directory holds."
     )
+    store: Literal["files", "packed"] = setting(
+        "files",
+        Choice(("files", "packed")),
+        "How media are kept. files: one file an image. packed: in few tar shards under media/shards, for file systems "
+        "that limit the number of files.",
+    )
+    shard_bytes: int = setting(
+        8 * GIB, ByteCount(MIB), "The size at which a packed run begins another shard."
+    )
     encode: EncodeDefaults = field(default_factory=EncodeDefaults)
     """The ``[encode]`` table: how images are encoded unless their key or their call says otherwise."""
     encode_keys: tuple[KeyDefaults, ...] = ()

@@ -28,7 +28,7 @@ def main() -> None:
 def _become_daemon(run_dir: Path, socket_path: Path, ready_fd: int) -> int:
     try:
         from pixlog.errors import PixlogError
-        from pixlogd.serve import serve
+        from pixlogd.serve import refusal_word, serve
         from pixlogd.settings_merge import resolve_settings
     except ImportError as exc:
         _say(ready_fd, f"missing daemon {exc.name or exc}")
@@ -36,7 +36,7 @@ def _become_daemon(run_dir: Path, socket_path: Path, ready_fd: int) -> int:
     try:
         settings = resolve_settings().settings
     except PixlogError as exc:
-        _say(ready_fd, str(exc))
+        _say(ready_fd, refusal_word(exc))
         return 1
     return serve(settings, socket_path=socket_path, run_dir=run_dir, ready_fd=ready_fd, exit_when_idle=True)
 

@@ -11,10 +11,12 @@ from typing import Any
 from pixlog.errors import InputError, PixlogError
 from pixlogd.library import NotThereYet
 from pixlogd.manifest import FORMAT_VERSION, encode_row
+from pixlogd.media_file import EarlierFile, MediaFile
 from pixlogd.open_run import Ack, Entry
 from pixlogd.payload import buffers_of
 from pixlogd.render import Rendered, render
 from pixlogd.settings import Settings
+from pixlogd.store import Placement
 
 log = logging.getLogger("pixlogd")
 
@@ -75,18 +77,19 @@ def _process_one(entry: Entry, settings: Settings) -> Finished:
         return _ended(entry, state, str(header.get("reason", "unknown")))
     run = entry.client.run
     rendered = render(header, buffers_of(header, entry.payload), settings.for_key(entry.log.key), run.library)
-    nbytes = run.store.write(rendered.new_files)
-    run.library.on_stored(rendered.new_files)
+    new_files = rendered.new_files
+    placements = run.store.write(new_files)
+    run.library.on_stored(new_files, placements)
     row = _row(entry, "saved")
     row["value"] = rendered.value
     row["input"] = rendered.input
-    row["files"] = [media.record() for media in rendered.files]
+    row["files"] = _records(rendered.files, placements)
     _add_origin(row, entry, rendered.notes)
     return Finished(
         entry,
         encode_row(row),
         (entry.log.seq, "saved", None, _image_paths(rendered), rendered.notes),
-        nbytes,
+        sum(media.size for media in new_files),
     )
 
 
@@ -147,6 +150,20 @@ def _meta(header: Mapping[str, Any]) -> Any:
     if not any(meta is not None for meta in metas):
         return None
     return metas if header.get("list") else metas[0]
+
+
+def _records(
+    files: Sequence[MediaFile | EarlierFile], placements: Sequence[Placement | None]
+) -> list[dict[str, Any]]:
+    """Return the row's ``files``; ``placements`` say where each new one of them lies."""
+    records = []
+    places = iter(placements)
+    for media in files:
+        record = media.record()
+        if isinstance(media, MediaFile) and (place := next(places)) is not None:
+            record.update(place)
+        records.append(record)
+    return records
 
 
 def _image_paths(rendered: Rendered) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,10 +32,10 @@ def temporaries_of(run_dir: Path) -> list[Path]:
     return [path for path in run_dir.glob(".writing-*/*") if path.is_file()]
 
 
-@pytest.fixture
-def store(run_dir: Path) -> Iterator[FileStore]:
-    """Return the store of a run directory that does not exist yet."""
-    store = FileStore(run_dir, "node1-7", fsync=False)
+@pytest.fixture(params=[True, False], ids=["nameless", "renamed"])
+def store(run_dir: Path, request: pytest.FixtureRequest) -> Iterator[FileStore]:
+    """Return the store of a run directory that does not exist yet, in both ways of writing."""
+    store = FileStore(run_dir, "node1-7", fsync=False, nameless=request.param)
     yield store
     store.close()
 
@@ -46,7 +48,7 @@ def test_store_writes_files_where_they_belong(store: FileStore, run_dir: Path) -
         Media("media/metadata/c.json", memoryview(b"three")),
         Media("media/images/empty.png", b""),
     ]
-    assert store.write(files) == 11
+    assert store.write(files) == [None] * 4
     assert [(run_dir / media.path).read_bytes() for media in files] == [b"one", b"two", b"three", b""]
     assert temporaries_of(run_dir) == []
 
@@ -60,7 +62,7 @@ def test_store_replaces_a_file_by_the_same_name(store: FileStore, run_dir: Path)
 
 def test_store_removes_its_temporary_directory(run_dir: Path) -> None:
     """After close nothing temporary is left, and closing a store that wrote nothing is fine."""
-    store = FileStore(run_dir, "node1-7", fsync=False)
+    store = FileStore(run_dir, "node1-7", fsync=False, nameless=False)
     store.close()
     store.write([Media("media/a", b"x")])
     store.close()
@@ -69,7 +71,7 @@ def test_store_removes_its_temporary_directory(run_dir: Path) -> None:
 
 def test_store_closes_over_what_is_not_its_own(run_dir: Path) -> None:
     """A file that somebody else keeps among the temporary ones stays, and does not spoil the daemon's end."""
-    store = FileStore(run_dir, "node1-7", fsync=False)
+    store = FileStore(run_dir, "node1-7", fsync=False, nameless=False)
     store.write([Media("media/a", b"x")])
     kept = run_dir / ".writing-node1-7" / ".nfs0001"
     kept.touch()
@@ -84,7 +86,7 @@ def test_store_makes_directories_again(store: FileStore, run_dir: Path) -> None:
     store.write([Media("media/images/b", b"2")])
     shutil.rmtree(run_dir / "media")
     store.write([Media("media/images/c", b"3")])
-    shutil.rmtree(run_dir / ".writing-node1-7")
+    shutil.rmtree(run_dir / ".writing-node1-7", ignore_errors=True)
     store.write([Media("media/images/d", b"4")])
     assert sorted(path.name for path in (run_dir / "media/images").iterdir()) == ["c", "d"]
 
@@ -159,10 +161,41 @@ def test_store_shows_only_whole_files(store: FileStore, run_dir: Path) -> None:
     assert temporaries_of(run_dir) == []
 
 
+def test_store_flushes_nameless_file_then_directory(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With fsync, a file is on the disk before it gets its name, and the name after that."""
+    log = FsyncLog(monkeypatch)
+    store = FileStore(run_dir, "node1-7", fsync=True)
+    run_dir.mkdir()
+    store.write([Media("media/images/a", b"x")])
+    *directories, nameless, last = log.paths
+    assert set(directories) == {run_dir, run_dir / "media"}
+    assert nameless.name.endswith(" (deleted)")
+    assert last == run_dir / "media/images"
+    store.close()
+
+
+def test_store_leaves_nothing_when_it_is_killed(run_dir: Path) -> None:
+    """A process that dies with half a file written leaves no file under any name."""
+    program = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from pixlogd import store\n"
+        "real = os.write\n"
+        "def half(fd, data):\n"
+        "    real(fd, bytes(data)[:5])\n"
+        "    os._exit(9)\n"
+        "os.write = half\n"
+        "media = type('Media', (), {'path': 'media/a', 'data': b'1234567890'})\n"
+        "store.FileStore(Path(sys.argv[1]), 'node1-7', fsync=False).write([media])\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(run_dir)], check=False).returncode == 9
+    assert [path for path in run_dir.rglob("*") if path.is_file()] == []
+
+
 def test_store_flushes_file_then_directory(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With fsync, the file is on the disk before its name is, and every new directory's name before that."""
     log = FsyncLog(monkeypatch)
-    store = FileStore(run_dir, "node1-7", fsync=True)
+    store = FileStore(run_dir, "node1-7", fsync=True, nameless=False)
     run_dir.mkdir()
     store.write([Media("media/images/a", b"x")])
     temporary, *rest = log.paths

@@ -202,7 +202,7 @@ def test_process_stalls_on_a_disk_that_refuses(client: ClientRecord, monkeypatch
     """When the disk is full, what came before is finished and the rest of the batch is handed back untouched."""
     real, calls = client.run.store.write, []
 
-    def write(files: Any) -> int:
+    def write(files: Any) -> Any:
         calls.append(files)
         if len(calls) == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

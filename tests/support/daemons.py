@@ -7,6 +7,7 @@ import os
 import signal
 from pathlib import Path
 
+import leaks
 import processes
 from waiting import wait_until
 
@@ -20,7 +21,9 @@ def daemons_of(runtime_dir: Path) -> list[processes.Process]:
 
 def started_in(runtime_dir: Path) -> list[processes.Process]:
     """Return every process of the test, daemon or worker, that outlived it or still runs."""
-    return processes.started_with("PIXLOG_RUNTIME_DIR", str(runtime_dir))
+    helpers = leaks.multiprocessing_helper_pids()
+    started = processes.started_with("PIXLOG_RUNTIME_DIR", str(runtime_dir))
+    return [process for process in started if process.pid not in helpers]
 
 
 def end_daemons_of(runtime_dir: Path) -> None:

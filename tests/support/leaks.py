@@ -52,7 +52,7 @@ def leaks_since(before: Snapshot) -> list[str]:
         for thread in threading.enumerate()
         if id(thread) not in before.thread_ids and thread.is_alive()
     ]
-    helpers = _multiprocessing_helper_pids()
+    helpers = multiprocessing_helper_pids()
     lines += [
         f"child process {process}, state {process.state}"
         for process in processes.children()
@@ -93,7 +93,8 @@ def _is_kept_descriptor(fd: int, target: str) -> bool:
 
 # multiprocessing starts its resource tracker and fork server once, on first use, for the life of the process; it has no
 # public way to ask for them.
-def _multiprocessing_helper_pids() -> frozenset[int]:
+def multiprocessing_helper_pids() -> frozenset[int]:
+    """Return the pids of multiprocessing's own helpers of this process, which stay until it ends."""
     tracker, server = resource_tracker._resource_tracker, forkserver._forkserver
     pids = (getattr(tracker, "_pid", None), getattr(server, "_forkserver_pid", None))
     return frozenset(pid for pid in pids if pid is not None)
