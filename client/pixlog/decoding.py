@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import threading
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 _size_limit_lock = threading.Lock()
 
 
-def pillow() -> ModuleType:
+def pillow() -> Any:
     """Return the module ``PIL.Image`` with every format registered; raise ``MissingExtra`` without Pillow."""
     try:
         from PIL import Image
@@ -57,7 +56,7 @@ def array_of_pil(picture: pil_image.Image) -> npt.NDArray[Any]:
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
-def _decoded(image: ModuleType, data: bytes) -> pil_image.Image:
+def _decoded(image: Any, data: bytes) -> pil_image.Image:
     picture: pil_image.Image = image.open(io.BytesIO(data))
     picture.load()
     return picture

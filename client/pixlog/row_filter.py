@@ -62,7 +62,7 @@ class RowFilter:
 
     def accepts(self, rows: npt.NDArray[np.void], clients: list[str]) -> npt.NDArray[np.bool_]:
         """Return which of ``rows`` pass by rank, state and client; those with damaged lines never do."""
-        asked = rows["state"] != UNREADABLE
+        asked: npt.NDArray[np.bool_] = rows["state"] != UNREADABLE
         if self.ranks is not None:
             asked &= np.isin(rows["rank"], self.ranks)
         if self.states is not None:
@@ -78,7 +78,8 @@ def of_steps(steps: npt.NDArray[np.int64], step: StepSelector) -> npt.NDArray[np
     if step is None:
         return np.ones(len(steps), bool)
     if isinstance(step, int):
-        return steps == step
+        same: npt.NDArray[np.bool_] = steps == step
+        return same
     if isinstance(step, slice):
         asked = np.ones(len(steps), bool)
         if step.start is not None:
