@@ -177,6 +177,10 @@ class Rows(Sequence[Row]):
         column: npt.NDArray[Any] = self._index.table[name][self.ids]
         return column
 
+    def numbered(self) -> Iterator[tuple[int, Row]]:
+        """Yield each row with its number within the open run."""
+        return self._read(self._candidates)
+
     def __len__(self) -> int:
         return len(self.ids)
 

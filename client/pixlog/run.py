@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pixlog.errors import RunError
+from pixlog.errors import InputError, RunError
 from pixlog.media_totals import MediaTotal, MediaTotals
 from pixlog.row_filter import RowFilter, of_steps
-from pixlog.row_index import RowIndex
+from pixlog.row_index import RowIds, RowIndex
+from pixlog.row_table import RowTable, table_of
 from pixlog.rows import Images, Row, Rows
 from pixlog.run_summary import RunSummary, summarize
 from pixlog.segment_scan import ReadProblems
@@ -113,6 +114,21 @@ class Run:
         """Return the saved images of the rows that pass every filter given, in reading order."""
         asked = RowFilter.of(key=key, step=step, rank=rank, state="saved", client=client, where=where)
         return Images(self._rows(asked))
+
+    def table(self, first: int = 0) -> RowTable:
+        """Return the indexed fields of row number ``first`` and all behind it, as arrays; no line is read.
+
+        Rows are numbered as they were read.  A reader that keeps up asks with the number of rows it has.
+        """
+        self.refresh()
+        return table_of(self._index, max(0, first))
+
+    def rows_by_number(self, numbers: Iterable[int] | RowIds) -> Rows:
+        """Return the rows with these numbers, in this order; raise ``InputError`` for one that is not there."""
+        ids = np.array(numbers if isinstance(numbers, np.ndarray) else list(numbers), np.int64)
+        if len(ids) and not (ids.min() >= 0 and ids.max() < self.row_count):
+            raise InputError(f"rows are numbered 0 to {self.row_count - 1}, got {ids.min()} to {ids.max()}")
+        return Rows(self._index, self.path, ids)
 
     def follow(
         self,

@@ -1,0 +1,79 @@
+"""Files of a run for the page: only those that a row names, and only inside the run directory.
+
+A row may come from anyone who could write the manifest.  Its paths are therefore followed to where they really
+lead, links and all, and whatever lies outside the run directory is not opened.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from pixlog.errors import RunError
+from pixlog.stored_media import MediaFile
+
+MAX_NBYTES: Final = 1 << 30
+"""Larger files are not read into memory for the page."""
+
+IMAGE_TYPES: Final = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".bmp": "image/bmp",
+    ".avif": "image/avif",
+}
+"""What browsers decode, by suffix.  Anything else goes out as bytes to save, never to show."""
+
+
+class FileRefused(RunError):
+    """A path that a row names leads out of the run directory, or to something else than a file."""
+
+
+class FileGone(RunError):
+    """A file that a row names is not there any more."""
+
+
+def content_type(file: MediaFile) -> str:
+    """Return the type to serve ``file`` as."""
+    return IMAGE_TYPES.get(Path(file.relative_path).suffix.lower(), "application/octet-stream")
+
+
+def is_shown_by_browsers(file: MediaFile) -> bool:
+    """Whether a browser decodes the file, by its suffix."""
+    return Path(file.relative_path).suffix.lower() in IMAGE_TYPES
+
+
+def guarded_path(file: MediaFile) -> Path:
+    """Return the path of a row's file; raise ``FileRefused`` if it leads out of the run, ``FileGone`` if nowhere."""
+    try:
+        named = file.path
+    except RunError as error:
+        raise FileRefused(str(error)) from error
+    if "\0" in str(named):
+        raise FileRefused(f"a path has a NUL byte: {file.relative_path!r}")
+    run_dir = os.path.realpath(file.run_dir)
+    real = os.path.realpath(named)
+    if os.path.commonpath([run_dir, real]) != run_dir or real == run_dir:
+        raise FileRefused(f"{file.relative_path!r} leads out of the run directory")
+    return Path(real)
+
+
+def read_guarded(file: MediaFile) -> bytes:
+    """Return the bytes of a row's file; raises as ``guarded_path`` does."""
+    path = guarded_path(file)
+    try:
+        # The last step is not followed again, so that a link put there meanwhile is refused too.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0))
+    except OSError as error:
+        raise FileGone(f"{file.relative_path} cannot be read: {error.strerror}") from error
+    with open(descriptor, "rb") as stream:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise FileRefused(f"{file.relative_path!r} is not a file")
+        if status.st_size > MAX_NBYTES:
+            raise FileRefused(f"{file.relative_path!r} has {status.st_size} bytes, more than {MAX_NBYTES}")
+        return stream.read()

@@ -1,0 +1,88 @@
+"""Rows as the page gets them: what to show of each image, and where its files lie."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pixlog.errors import RunError
+from pixlog.rows import Row
+from pixlog.saved_image import SavedImage
+from pixlog.view.guarded_files import is_shown_by_browsers
+
+_SHAPES = ("boxes", "polygons", "keypoints")
+
+
+def row_json(number: int, row: Row) -> dict[str, Any]:
+    """Return one row and its images; overlays by name only, they are fetched when they are drawn."""
+    try:
+        images = [_image_json(image) for image in row.images]
+        trouble = None
+    except RunError as error:  # files that are no files: the row is shown, its images are not
+        images, trouble = [], str(error)
+    return {
+        "id": number,
+        "key": row.key,
+        "step": row.step,
+        "rank": row.rank,
+        "time": row.time,
+        "state": row.state,
+        "reason": row.reason or trouble,
+        "call": row.call,
+        "client": row.client,
+        "seq": row.seq,
+        "host": row.host,
+        "pid": row.pid,
+        "localRank": row.local_rank,
+        "worldSize": row.world_size,
+        "notes": row.notes,
+        "meta": plain_json(row.meta),
+        "images": images,
+    }
+
+
+def _image_json(image: SavedImage) -> dict[str, Any]:
+    file = image.file
+    overlays: dict[str, list[str]] = {name: [] for name in ("mask", *_SHAPES)}
+    for other in image.row.files:
+        if other.index == image.index and other.role in overlays:
+            overlays[other.role].append(other.group or "")
+    value = image.row.value or {}
+    of_all = image.index == 0 or "filenames" not in value
+    return {
+        "index": image.index,
+        "caption": plain_json(image.caption),
+        "width": value.get("width") if of_all else None,
+        "height": value.get("height") if of_all else None,
+        "url": image.url,
+        "path": file.relative_path if file else None,
+        "absolutePath": f"{file.run_dir}/{file.relative_path}" if file else None,
+        "sha256": file.sha256 if file else None,
+        "nbytes": file.size if file else None,
+        "isDeep": image.preview is not None or (file is not None and not is_shown_by_browsers(file)),
+        "overlays": overlays,
+        "classes": plain_json(image.classes),
+        "maskLabels": plain_json(image.mask_labels),
+        "input": plain_json(image.input),
+        "meta": plain_json(image.meta),
+    }
+
+
+def overlays_json(image: SavedImage, read: Any) -> dict[str, Any]:
+    """Return the boxes, polygons and keypoints of an image by kind and group; ``read`` reads one file."""
+    found: dict[str, dict[str, Any]] = {name: {} for name in _SHAPES}
+    for file in image.row.files:
+        if file.index == image.index and file.role in found:
+            found[file.role][file.group or ""] = plain_json(read(file))
+    return found
+
+
+def plain_json(value: Any) -> Any:
+    """Return ``value`` with numbers that JSON cannot say as their names."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(name): plain_json(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_json(entry) for entry in value]
+    return value

@@ -1,0 +1,108 @@
+// Keeps the tables as long as the runs: asks once a second what came, and fetches only that.
+
+import * as api from "./api.js";
+import { state, update, watch } from "./state.js";
+import { RunTable } from "./table.js";
+
+const EVERY_MS = 1000;
+const EVERY_HIDDEN_MS = 10_000;
+const COLORS = ["#4c8dd6", "#d98036", "#4fa36a", "#b565c4", "#c9a227", "#3aa6a6", "#d2556b", "#8a8f98"];
+
+let timer = 0;
+export const connection = { lost: false };
+
+/** Read the runs and all their rows, then keep up. */
+export async function start() {
+  await load();
+  timer = setTimeout(poll, EVERY_MS);
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return;
+    clearTimeout(timer);
+    poll();
+  });
+}
+
+async function load() {
+  const said = await api.getState();
+  api.setMark(said.mark);
+  const before = new Map(state.runs.map((run) => [run.path, run]));
+  const runs = said.runs.map((run, index) => ({ color: COLORS[index % COLORS.length], on: true, table: new RunTable(), daemon: null, problems: 0, ...pick(before.get(run.path)), ...run, index }));
+  for (const run of runs) run.table.clear();
+  await Promise.all(runs.map(fetchTable));
+  update({ runs, data: state.data + 1 });
+  await refilter();
+}
+
+const pick = (run) => (run ? { color: run.color, on: run.on } : {});
+
+async function fetchTable(run) {
+  const { table } = run;
+  return table.append(await api.getTable(run.index, table.count, table.keys.length, table.clients));
+}
+
+async function poll() {
+  try {
+    const said = await api.getChanges(AbortSignal.timeout(8000));
+    if (api.setMark(said.mark)) await load();
+    let added = 0;
+    for (const [index, change] of said.runs.entries()) {
+      const run = state.runs[index];
+      run.daemon = change.daemon;
+      run.problems = change.problems;
+      if (change.rows > run.table.count) {
+        const first = run.table.count;
+        added += await fetchTable(run);
+        await extendScans(run, first);
+      }
+    }
+    if (added) update({ data: state.data + 1 });
+    connection.lost = false;
+  } catch {
+    connection.lost = true;
+  }
+  update({ runs: state.runs });
+  timer = setTimeout(poll, document.hidden ? EVERY_HIDDEN_MS : EVERY_MS);
+}
+
+function whole() {
+  const caption = state.caption.trim();
+  const quoted = `"${caption.replace(/[\\"]/g, "\\$&")}"`;
+  const parts = [state.where.trim() && `(${state.where.trim()})`, caption && `caption ~ ${quoted}`];
+  return parts.filter(Boolean).join(" and ");
+}
+
+async function extendScans(run, first) {
+  const { table } = run;
+  if (table.matches) table.matches = joined(table.matches, (await api.getMatches(run.index, whole(), first)).match);
+  if (table.axisValues) table.axisValues = joined(table.axisValues, (await api.getMeta(run.index, state.axis.slice(5), first)).value);
+}
+
+function joined(one, other) {
+  const both = new one.constructor(one.length + other.length);
+  both.set(one);
+  both.set(other, one.length);
+  return both;
+}
+
+/** Ask which rows pass the filter and where they lie on the axis, where the index alone does not say. */
+export async function refilter() {
+  const where = whole();
+  const axis = state.axis;
+  try {
+    // The user's own text is asked first, so that a mistake is reported at its place in it.
+    if (state.where.trim() && state.runs.length) await api.getMatches(0, state.where, state.runs[0].table.count);
+    await Promise.all(
+      state.runs.map(async ({ index, table }) => {
+        const matches = where ? (await api.getMatches(index, where, 0)).match : null;
+        const axisValues = axis.startsWith("meta:") ? (await api.getMeta(index, axis.slice(5), 0)).value : null;
+        if (where !== whole() || axis !== state.axis) return;
+        Object.assign(table, { matches, axisValues, filterVersion: (table.filterVersion ?? 0) + 1 });
+      }),
+    );
+    update({ whereError: "", data: state.data + 1 });
+  } catch (error) {
+    update({ whereError: error.message });
+  }
+}
+
+watch("where caption axis", refilter);
