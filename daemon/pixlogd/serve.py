@@ -38,8 +38,7 @@ def serve(
             _log_into(run_dir, settings)
         else:
             _log_to_stderr(settings)
-        with contextlib.suppress(OSError):
-            os.nice(settings.nice)
+        _step_back(settings.nice)
         _run(
             run_server(
                 settings,
@@ -89,6 +88,24 @@ class _Word:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def _step_back(nice: int) -> None:
+    """Let training go first: by priority, and in the moment in which a call of it wakes the daemon.
+
+    A task of the normal policy that wakes up may take the processor of the one that woke it, even with less
+    priority: on a saturated machine calls then took milliseconds.  A batch task waits for its turn.
+    """
+    if not nice:
+        return
+    with contextlib.suppress(OSError):
+        os.nice(nice)
+    if sys.platform == "linux":
+        # Both are a thread's own there, and NumPy's library has started threads by now.
+        for thread in map(int, os.listdir("/proc/self/task")):
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, 0))
+                os.sched_setscheduler(thread, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _run(main: Coroutine[Any, Any, None], settings: Settings) -> None:

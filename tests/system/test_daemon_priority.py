@@ -1,0 +1,38 @@
+"""The daemon leaves the processor to training."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pixlog
+from pixlog.control import request
+from pixlog.rendezvous import socket_for
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="scheduling policies are Linux's")
+
+
+def scheduling_of(run_dir: Path) -> set[tuple[int, int]]:
+    """Return (policy, nice) of every thread of the run's daemon, encoders included."""
+    pid = request(socket_for(run_dir), "status")["pid"]
+    threads = [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+    assert len(threads) > 1
+    return {(os.sched_getscheduler(thread), os.getpriority(os.PRIO_PROCESS, thread)) for thread in threads}
+
+
+@pytest.mark.parametrize("nice", [7, 0])
+def test_daemon_steps_back_as_its_settings_say(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch, nice: int
+) -> None:
+    """Every thread has the nice value of the settings and, unless that is 0, never preempts who wakes it."""
+    monkeypatch.setenv("PIXLOG_NICE", str(nice))
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    with pixlog.connect(run_dir) as client:
+        client.log_image("k", np.zeros((8, 8), np.uint8))
+        client.flush()
+        policy = os.SCHED_BATCH if nice else os.SCHED_OTHER
+        assert scheduling_of(run_dir) == {(policy, min(19, own + nice))}
