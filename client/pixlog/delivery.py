@@ -36,7 +36,7 @@ from pixlog.link import Dial, Link, Message
 from pixlog.notices import Notices, kind_of
 from pixlog.options import ClientOptions
 from pixlog.pending import Counts, Pending
-from pixlog.protocol import Frame, Header, Kind, PackedMap, encode_head, encode_head_of
+from pixlog.protocol import LIMITS, Frame, Header, Kind, PackedMap, encode_head, encode_head_of
 from pixlog.receipt import Receipt, State
 from pixlog.spill import Spill
 from pixlog.stats import Stats
@@ -196,10 +196,22 @@ class Delivery:
             if region is not None and not inline:
                 last["at"] = ("arena", region.arena.id, region.offset, nbytes)
             head = encode_head_of(Kind.LOG, header, last, nbytes if inline else 0)
-            self._admit(Pending(head, receipt, region, nbytes, None, inline, "state" in last), nbytes)
+            pending = Pending(head, receipt, region, nbytes, None, inline, "state" in last)
+            if (refusal := self._refusal_of(pending)) is not None:
+                pending.give_up(last, refusal)
+            self._admit(pending, nbytes)
             if region is not None:
                 del self._reserved[threading.get_ident()]
             self._leave()
+
+    def _refusal_of(self, pending: Pending) -> str | None:
+        """Return why no daemon would take the frame of a call: sent all the same, it would end every connection."""
+        if len(pending.head) > LIMITS.head_nbytes:
+            return f"described by {len(pending.head)} bytes, at most {LIMITS.head_nbytes} are taken"
+        most = min(LIMITS.payload_nbytes, int(self._link.limits.get("payload_bytes", LIMITS.payload_nbytes)))
+        if pending.inline and pending.payload_nbytes > most:
+            return f"{pending.payload_nbytes} bytes of pixels, the daemon takes at most {most} through its socket"
+        return None
 
     def _admit(self, pending: Pending, nbytes: int) -> None:
         """Locked: the call is accepted from here on, whatever happens."""
@@ -275,13 +287,14 @@ class Delivery:
         with self._lock:
             self._enter()
             last["seq"] = self._next_seq
+            head = encode_head_of(Kind.LOG, header, last, nbytes)
             spilled = None
             try:
-                if self._kept_nbytes <= self._options.buffer_bytes:
-                    spilled = self._spill.write(
-                        encode_head_of(Kind.LOG, header, last, nbytes), (payload.data,)
-                    )
-                if spilled is None:
+                if len(head) > LIMITS.head_nbytes:
+                    refusal = f"described by {len(head)} bytes, at most {LIMITS.head_nbytes} are taken"
+                elif self._kept_nbytes <= self._options.buffer_bytes:
+                    spilled = self._spill.write(head, (payload.data,))
+                if spilled is None and refusal is None:
                     refusal = f"no space: buffer and spill_bytes={self._options.spill_bytes} full"
             except OSError as exc:
                 refusal = f"no space: buffer full, spill: {exc.strerror}"
@@ -362,8 +375,10 @@ class Delivery:
                 if arena.id == arena_id:
                     arena.visible = False
             for pending in self._pending.values():
-                if pending.region is not None and not pending.region.arena.visible:
-                    pending.make_inline()
+                if pending.region is not None and not pending.region.arena.visible and not pending.inline:
+                    header = pending.make_inline()
+                    if (refusal := self._refusal_of(pending)) is not None:
+                        pending.give_up(header, refusal)
             self._link.break_off()
             self._leave()
 

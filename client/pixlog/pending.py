@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pixlog.arena import Region
-from pixlog.protocol import Buffer, Kind, decode_head, encode_head
+from pixlog.protocol import Buffer, Header, Kind, decode_head, encode_head
 from pixlog.receipt import Receipt, State
 from pixlog.spill import Spilled
 
 _MOST_REASONS = 64
+_LONGEST_KEY = 1 << 20
 
 
 @dataclass(slots=True)
@@ -36,13 +37,20 @@ class Pending:
         assert self.region is not None
         return (self.head, self.region.memory[: self.payload_nbytes].data)
 
-    def make_inline(self) -> None:
-        """Say from now on what lies in an arena that the daemon turned out not to see."""
-        if not self.inline:
-            header = decode_head(self.head)
-            del header["at"]
-            self.head = encode_head(Kind.LOG, header, self.payload_nbytes)
-            self.inline = True
+    def make_inline(self) -> Header:
+        """Say from now on what lies in an arena that the daemon turned out not to see; return the header."""
+        header = decode_head(self.head)
+        del header["at"]
+        self.head = encode_head(Kind.LOG, header, self.payload_nbytes)
+        self.inline = True
+        return header
+
+    def give_up(self, header: Header, reason: str) -> None:
+        """Say from now on that the call failed, with what of its ``header`` names it."""
+        outcome = {name: header[name] for name in ("seq", "step", "time", "call") if name in header}
+        outcome |= {"key": self.receipt.key[:_LONGEST_KEY], "items": [], "state": "failed", "reason": reason}
+        self.head = encode_head(Kind.LOG, outcome)
+        self.inline = False
 
 
 @dataclass(slots=True)

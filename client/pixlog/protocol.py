@@ -81,6 +81,10 @@ class Limits:
     payload_nbytes: int = 2 * 1024 * 1024 * 1024
 
 
+LIMITS = Limits()
+"""What no receiver goes beyond, whatever it is set to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One frame as received; ``payload`` is None unless it came inline."""
@@ -168,7 +172,7 @@ class FrameDecoder:
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
+        self._limits = limits or LIMITS
         self._scratch = _untouched(_RECEIVE_NBYTES)
         self._start = 0
         self._end = 0
