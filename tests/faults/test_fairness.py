@@ -60,7 +60,7 @@ def test_flooding_clients_delay_a_single_image_by_few(
                 run_dir=str(run_dir),
                 shape=shape,
                 key="flood",
-                options={"on_full": "block", "buffer_bytes": "24MiB"},
+                options={"on_full": "block", "buffer_bytes": "24MiB" if len(shape) == 3 else "1MiB"},
             )
             for number in range(2)
         ]
