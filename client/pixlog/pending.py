@@ -47,7 +47,7 @@ class Pending:
 
     def give_up(self, header: Header, reason: str) -> None:
         """Say from now on that the call failed, with what of its ``header`` names it."""
-        outcome = {name: header[name] for name in ("seq", "step", "time", "call") if name in header}
+        outcome: Header = {name: header[name] for name in ("seq", "step", "time", "call") if name in header}
         outcome |= {"key": self.receipt.key[:_LONGEST_KEY], "items": [], "state": "failed", "reason": reason}
         self.head = encode_head(Kind.LOG, outcome)
         self.inline = False
