@@ -53,6 +53,8 @@ SMALLEST_BUFFER_NBYTES: Final = 16 * 1024 * 1024
 BUFFER_IMAGES: Final = 6
 MOST_PENDING: Final = 256
 FEWEST_CALLS: Final = 5
+FLOOD_BUFFER: Final = "64MiB"
+FLOOD_SPILL: Final = "128MiB"
 WARM_UP_CALLS: Final = 3
 WEIGHTS: Final = np.full((192, 192), 0.01, np.float32)
 GOAL: Final = "1.5 × copy + 15 µs"
@@ -221,7 +223,9 @@ class Flood:
 def measure_flood(run_dir: Path, image: str, array: Array, on_full: str, seconds: float) -> Flood:
     """Log as fast as possible, then wait until all is saved or dropped."""
     calls_s: list[float] = []
-    with pixlog.connect(run_dir, on_full=on_full) as client:
+    with pixlog.connect(
+        run_dir, on_full=on_full, buffer_bytes=FLOOD_BUFFER, spill_bytes=FLOOD_SPILL
+    ) as client:
         started = time.perf_counter()
         while time.perf_counter() - started < seconds:
             calls_s.append(timed(lambda: client.log_image("flood", array)))
@@ -268,7 +272,8 @@ def paced_table(cases: list[Case]) -> Table:
 
 def flood_table(floods: list[Flood]) -> Table:
     """Return the flood's cases."""
-    table = Table(title="log_image in a loop without a pause", title_justify="left")
+    title = f"log_image in a loop without a pause, a buffer of {FLOOD_BUFFER}, a spill of {FLOOD_SPILL}"
+    table = Table(title=title, title_justify="left")
     table.add_column("image")
     names = ("calls", "calls/s", "MB/s", "median µs", "p99 µs", "max ms", "spilled", "dropped", "drained in")
     for name in names:
@@ -307,7 +312,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures there too")
-    parser.add_argument("--seconds", type=float, default=2.0, help="for each line and daemon (default: 2)")
+    parser.add_argument("--seconds", type=float, default=1.5, help="for each line (default: 1.5)")
     parser.add_argument("--flood", action="store_true", help="call without a pause")
     parser.add_argument("--on-full", default="spill", choices=("spill", "block", "drop_newest"))
     parser.add_argument("--only", action="append", choices=SHAPES, help="measure this size (may be repeated)")
