@@ -90,7 +90,7 @@ def test_acknowledgement_counts_once(daemon: ScriptedDaemon, connect: Connect) -
 
 
 def test_pending_calls_are_said_again_after_a_cut(daemon: ScriptedDaemon, connect: Connect) -> None:
-    """After the connection broke, everything unacknowledged comes again, in order, with its pixels, and nothing else."""
+    """After the connection broke, everything unacknowledged comes again, in order, with its pixels, and no more."""
     client = connect()
     log_images(client, 20)
     daemon.wait_for_logs(20)

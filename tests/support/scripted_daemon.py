@@ -159,19 +159,23 @@ class _Connection:
         daemon = self._daemon
         match event:
             case Hello() if daemon.greeting is not None:
-                self.sock.sendall(daemon.greeting)
+                self._say(daemon.greeting)
                 self._session.close()
             case Hello():
-                self.sock.sendall(self._session.welcome(daemon.limits))
+                self._say(self._session.welcome(daemon.limits))
             case ArenaOffer():
-                self.sock.sendall(encode_head(Kind.ARENA, self._take(event)))
+                self._say(encode_head(Kind.ARENA, self._take(event)))
             case Log() if daemon.acknowledges:
                 row: list[Any] = [event.seq, "saved", None, [f"media/{event.seq}"], []]
-                self.sock.sendall(encode_head(Kind.ACK, {"rows": [row]}))
+                self._say(encode_head(Kind.ACK, {"rows": [row]}))
             case Broken():
-                self.sock.sendall(event.farewell)
+                self._say(event.farewell)
             case _:
                 pass
+
+    def _say(self, stream: bytes) -> None:
+        with contextlib.suppress(OSError):  # the client is gone; what it said before counts all the same
+            self.sock.sendall(stream)
 
     def _take(self, offer: ArenaOffer) -> Header:
         if len(self.arenas) >= self._daemon.takes_arenas or offer.fd is None:
