@@ -11,20 +11,22 @@ A name is a field of the row (``FIELDS``), with ``.`` into JSON: ``meta.loss``, 
 is none: it equals only none, and no order holds for it.  A name alone holds if it is there and not
 false, 0 or empty.
 
-The text is parsed into closures over the row's JSON; nothing of it is ever run as Python.
+The text is parsed into closures over the values of the names in it; nothing of it is ever run as Python.
 """
 
 from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from pixlog.errors import InputError
-from pixlog.rows import Row
+from pixlog.view.row_fields import FIELDS, Path
 
-Getter = Callable[[Row], Any]
+Getter = Callable[[Sequence[Any]], Any]
+"""A part of an expression, as a function of the values of the expression's names."""
 
 MAX_LENGTH: Final = 1000
 _MAX_DEPTH: Final = 40
@@ -43,64 +45,30 @@ _WORDS: Final = {"and": "&&", "or": "||", "not": "!"}
 _CONSTANTS: Final = {"true": True, "false": False, "none": None, "null": None}
 
 
-def _first_image(name: str) -> Getter:
-    def get(row: Row) -> Any:
-        value = row.value or {}
-        found = value.get(name)
-        if found is None and isinstance(several := value.get(f"{name}s"), list):
-            return " | ".join(str(one) for one in several if one is not None)
-        return found
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A parsed filter: what it asks of a row, and the test of the answers."""
 
-    return get
+    paths: tuple[Path, ...]
+    test: Callable[[Sequence[Any]], bool]
+    """Takes the values at ``paths``, in their order."""
 
 
-def _input(row: Row) -> Any:
-    return row.input[0] if isinstance(row.input, list) and row.input else row.input
-
-
-def meta_of(row: Row) -> dict[str, Any]:
-    """Return the meta of the call, and for a single image or the first of a list its own too."""
-    given = _input(row)
-    own = given.get("meta") if isinstance(given, Mapping) else None
-    return {**row.meta, **own} if isinstance(own, Mapping) else row.meta
-
-
-FIELDS: Final[dict[str, Getter]] = {
-    "key": lambda row: row.key,
-    "step": lambda row: row.step,
-    "rank": lambda row: row.rank,
-    "seq": lambda row: row.seq,
-    "time": lambda row: row.time,
-    "state": lambda row: row.state,
-    "reason": lambda row: row.reason,
-    "client": lambda row: row.client,
-    "host": lambda row: row.host,
-    "pid": lambda row: row.pid,
-    "caption": _first_image("caption"),
-    "width": _first_image("width"),
-    "height": _first_image("height"),
-    "format": _first_image("format"),
-    "count": lambda row: (row.value or {}).get("count", 1),
-    "notes": lambda row: "; ".join(row.notes),
-    "meta": meta_of,
-    "input": _input,
-}
-
-
-def parse_expression(text: str) -> Callable[[Row], bool]:
-    """Return the test of a row that ``text`` says; raise ``InputError`` with the place of what is wrong."""
+def parse_expression(text: str) -> Expression:
+    """Return the filter that ``text`` says; raise ``InputError`` with the place of what is wrong."""
     if len(text) > MAX_LENGTH:
         raise InputError(f"a filter has at most {MAX_LENGTH} characters, got {len(text)}")
     parser = _Parser(text)
     test = parser.read_or(0)
     parser.expect_end()
-    return lambda row: bool(test(row))
+    return Expression(tuple(parser.paths), lambda values: bool(test(values)))
 
 
 class _Parser:
     """Recursive descent over a list of (kind, text, place)."""
 
     def __init__(self, text: str) -> None:
+        self.paths: dict[Path, int] = {}
         self._tokens: list[tuple[str, str, int]] = []
         self._at = 0
         self._end = len(text)
@@ -125,7 +93,7 @@ class _Parser:
         terms = [self._read_and(depth)]
         while self._took("||"):
             terms.append(self._read_and(depth))
-        return terms[0] if len(terms) == 1 else lambda row: any(term(row) for term in terms)
+        return terms[0] if len(terms) == 1 else lambda values: any(term(values) for term in terms)
 
     def expect_end(self) -> None:
         if self._at < len(self._tokens):
@@ -136,14 +104,14 @@ class _Parser:
         terms = [self._read_not(depth)]
         while self._took("&&"):
             terms.append(self._read_not(depth))
-        return terms[0] if len(terms) == 1 else lambda row: all(term(row) for term in terms)
+        return terms[0] if len(terms) == 1 else lambda values: all(term(values) for term in terms)
 
     def _read_not(self, depth: int) -> Getter:
         if depth > _MAX_DEPTH:
             raise InputError(f"parentheses and not nest at most {_MAX_DEPTH} deep")
         if self._took("!"):
             term = self._read_not(depth + 1)
-            return lambda row: not term(row)
+            return lambda values: not term(values)
         return self._read_comparison(depth)
 
     def _read_comparison(self, depth: int) -> Getter:
@@ -154,7 +122,7 @@ class _Parser:
                 self._at += 1
                 right = self._read_operand(depth)
                 compare = _COMPARISONS[sign]
-                return lambda row: compare(left(row), right(row))
+                return lambda values: compare(left(values), right(values))
         return left
 
     def _read_operand(self, depth: int) -> Getter:
@@ -164,12 +132,12 @@ class _Parser:
         self._at += 1
         if kind == "number":
             number = float(word) if re.search(r"[.eE]", word) else int(word)
-            return lambda row: number
+            return lambda values: number
         if kind == "text":
             text = re.sub(r"\\(.)", r"\1", word[1:-1])
-            return lambda row: text
+            return lambda values: text
         if kind == "name":
-            return _name(word, place)
+            return self._name(word, place)
         if word == "(":
             inner = self.read_or(depth + 1)
             if not self._took(")"):
@@ -177,37 +145,23 @@ class _Parser:
             return inner
         raise InputError(f"character {place}: expected a name, a number or a text, got {word!r}")
 
+    def _name(self, word: str, place: int) -> Getter:
+        if word.lower() in _CONSTANTS:
+            constant = _CONSTANTS[word.lower()]
+            return lambda values: constant
+        path = tuple(next(part for part in match if part) for match in _PART.findall(word) if any(match))
+        if path[0] not in FIELDS:
+            raise InputError(
+                f"character {place}: there is no field {path[0]!r}, did you mean meta.{path[0]}? "
+                f"Fields: {', '.join(FIELDS)}"
+            )
+        slot = self.paths.setdefault(path, len(self.paths))
+        return lambda values: values[slot]
+
     def _took(self, sign: str) -> bool:
         took = self._at < len(self._tokens) and self._tokens[self._at][:2] == ("sign", sign)
         self._at += took
         return took
-
-
-def _name(word: str, place: int) -> Getter:
-    if word.lower() in _CONSTANTS:
-        constant = _CONSTANTS[word.lower()]
-        return lambda row: constant
-    path = [next(part for part in match if part) for match in _PART.findall(word) if any(match)]
-    field = FIELDS.get(path[0])
-    if field is None:
-        raise InputError(
-            f"character {place}: there is no field {path[0]!r}, did you mean meta.{path[0]}? "
-            f"Fields: {', '.join(FIELDS)}"
-        )
-    inner = path[1:]
-
-    def get(row: Row) -> Any:
-        value = field(row)
-        for part in inner:
-            if isinstance(value, Mapping):
-                value = value.get(part)
-            elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
-                value = value[int(part)]
-            else:
-                return None
-        return value
-
-    return get
 
 
 def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:

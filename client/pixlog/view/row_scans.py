@@ -1,8 +1,9 @@
-"""What only the whole of every row can say, worked out once and kept up as rows come.
+"""What the index does not have of the rows, read once and kept up as rows come: for filters, axes and sorting.
 
-A scan is one number for each row of a run: whether it passes a filter, or its value of one ``meta`` entry.  The
-index does not have these, so every line is read, a few thousand at a time; rows that came since are read when
-the scan is asked for again.  Only the last few scans are kept: 8 bytes a row each.
+Reading a row means parsing its line, some 10 to 30 µs, so a hundred thousand of them take seconds.  A column is the
+value of all rows at one path, such as ``meta.score``.  The first time that any is asked for, those of all numeric
+``meta`` entries and the captions are read along, so that the next filter or axis finds its column there.
+The columns kept have a limit, in cells; those used longest ago go first.
 """
 
 from __future__ import annotations
@@ -10,55 +11,64 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from pixlog.errors import InputError
-from pixlog.rows import Row
 from pixlog.run import Run
-from pixlog.view.expression import FIELDS, meta_of, parse_expression
+from pixlog.view.expression import parse_expression
+from pixlog.view.row_fields import FIELDS, Path, indexed_values, meta_of, value_at
 
-_SCANS_KEPT: Final = 12
+CELLS_KEPT: Final = 4_000_000
 _ROWS_A_READ: Final = 4096
 _NAMES_SHOWN: Final = 200
+_READ_ALONG: Final = 12
 _SORTED_CHARACTERS: Final = 64
 
 Values = npt.NDArray[np.float64]
 
 
 class RowScans:
-    """The scans of one run."""
+    """The columns of one run, and what is worked out of them."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, *, cells_kept: int = CELLS_KEPT) -> None:
         self._run = run
+        self._cells_kept = cells_kept
         self._lock = threading.Lock()
-        self._scans: OrderedDict[str, _Scan] = OrderedDict()
+        self._columns: OrderedDict[Path, list[Any]] = OrderedDict()
+        self._length = 0
+
+    @property
+    def cell_count(self) -> int:
+        """Cells of the columns that are kept."""
+        return len(self._columns) * self._length
 
     def matches(self, text: str, first: int = 0) -> npt.NDArray[np.uint8]:
         """Return 1 for each row from number ``first`` on that passes the filter; raise ``InputError``."""
-        test = parse_expression(text)
-        return np.nan_to_num(self._values(f"where {text}", test, first)).astype(np.uint8)
+        expression = parse_expression(text)
+        columns = self._read(expression.paths, first)
+        if not columns:
+            passes = expression.test(())
+            return np.full(max(0, self._run.row_count - first), passes, np.uint8)
+        test = expression.test
+        return np.fromiter((test(values) for values in zip(*columns, strict=True)), np.uint8)
 
     def meta(self, name: str, first: int = 0) -> Values:
         """Return the number that each row has under ``meta[name]``, NaN where it has none."""
-        return self._values(f"meta {name}", lambda row: number_of(meta_of(row).get(name)), first)
+        (column,) = self._read((("meta", name),), first)
+        return np.fromiter((number_of(value) for value in column), np.float64)
 
     def order(self, name: str) -> Values:
         """Return each row's place when rows are sorted by a text field such as ``caption``; rows without it last."""
-        read = FIELDS.get(name)
-        if read is None:
+        if name not in FIELDS:
             raise InputError(f"rows are sorted by one of {', '.join(FIELDS)}; got {name!r}")
-        texts = np.full(self._run.row_count, "\U0010ffff", object)
-        for first in range(0, len(texts), _ROWS_A_READ):
-            numbers = np.arange(first, min(first + _ROWS_A_READ, len(texts)))
-            for number, row in self._run.rows_by_number(numbers).numbered():
-                if (value := read(row)) is not None:
-                    texts[number] = str(value)[:_SORTED_CHARACTERS].casefold()
-        order: Values = np.unique(texts, return_inverse=True)[1].astype(np.float64)
-        return order
+        (column,) = self._read(((name,),), 0)
+        last = "\U0010ffff"
+        texts = [last if value is None else str(value)[:_SORTED_CHARACTERS].casefold() for value in column]
+        place_of = {text: place for place, text in enumerate(sorted(set(texts)))}
+        return np.fromiter((place_of[text] for text in texts), np.float64)
 
     def meta_names(self) -> list[str]:
         """Return the names of numeric ``meta`` entries, as a sample of each key's rows has them."""
@@ -75,34 +85,50 @@ class RowScans:
                 break
         return sorted(found)
 
-    def _values(self, name: str, value_of: Callable[[Row], float], first: int) -> Values:
-        with self._lock:
-            scan = self._scans.pop(name, None) or _Scan()
-            self._scans[name] = scan
-            while len(self._scans) > _SCANS_KEPT:
-                self._scans.popitem(last=False)
-        with scan.lock:
-            scan.extend(self._run, value_of)
-            return scan.values[first:].copy()
+    def _read(self, paths: tuple[Path, ...], first: int) -> list[list[Any]]:
+        """Return the columns at ``paths`` from row ``first`` on, all of one length."""
+        table = self._run.table(first)
+        stop = first + len(table)
+        indexed = {path: indexed_values(table, path) for path in paths}
+        unindexed = [path for path, values in indexed.items() if values is None]
+        if unindexed:
+            with self._lock:
+                self._extend(unindexed, stop)
+                for path in unindexed:
+                    indexed[path] = self._columns[path][first:stop]
+                    self._columns.move_to_end(path)
+        return [values for values in indexed.values() if values is not None]
 
+    def _extend(self, paths: list[Path], stop: int) -> None:
+        added = [path for path in paths if path not in self._columns]
+        if added:
+            added += [path for path in self._read_along() if path not in self._columns and path not in added]
+            found = self._scan(added, 0, self._length)
+            self._columns.update(zip(added, found, strict=True))
+        if stop > self._length:
+            kept = list(self._columns)
+            for path, values in zip(kept, self._scan(kept, self._length, stop), strict=True):
+                self._columns[path] += values
+            self._length = stop
+        for path in [path for path in self._columns if path not in paths]:
+            if self.cell_count <= self._cells_kept:
+                break
+            del self._columns[path]
 
-class _Scan:
-    """The values of the rows read so far."""
+    def _read_along(self) -> list[Path]:
+        """Return the paths that are likely to be asked for next, if there is room for their columns."""
+        if self._columns or self._run.row_count * (_READ_ALONG + 2) > self._cells_kept:
+            return []
+        return [("caption",), *(("meta", name) for name in self.meta_names()[:_READ_ALONG])]
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.values: Values = np.empty(0, np.float64)
-
-    def extend(self, run: Run, value_of: Callable[[Row], float]) -> None:
-        stop = run.row_count
-        blocks = [self.values]
-        for first in range(len(self.values), stop, _ROWS_A_READ):
-            numbers = np.arange(first, min(first + _ROWS_A_READ, stop))
-            block = np.full(len(numbers), np.nan)
-            for number, row in run.rows_by_number(numbers).numbered():
-                block[number - first] = value_of(row)
-            blocks.append(block)
-        self.values = np.concatenate(blocks)
+    def _scan(self, paths: list[Path], first: int, stop: int) -> list[list[Any]]:
+        columns: list[list[Any]] = [[None] * (stop - first) for _ in paths]
+        for start in range(first, stop, _ROWS_A_READ):
+            numbers = np.arange(start, min(start + _ROWS_A_READ, stop))
+            for number, row in self._run.rows_by_number(numbers).numbered():
+                for column, path in zip(columns, paths, strict=True):
+                    column[number - first] = value_at(row, path)
+        return columns
 
 
 def number_of(value: Any) -> float:

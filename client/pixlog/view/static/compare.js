@@ -27,14 +27,14 @@ class Compare {
     this.modes = h("div", { class: "segments", role: "group", "aria-label": "How to compare" }, Object.entries(MODES).map(([mode, name], at) => h("button", { type: "button", data: { mode }, title: `${name} (${at + 1})`, on: { click: () => this.setMode(mode) } }, name)));
     this.choices = h("div", { class: "row tight pair" });
     this.options = h("div", { class: "row options" });
-    this.facts = h("span", { class: "facts tabular", role: "status", id: "difference-facts" });
+    this.facts = h("span", { class: "facts readout tabular", role: "status", id: "difference-facts" });
     this.area = h("div", { class: "compare-area" });
     this.readout = h("output", { class: "readout tabular", hidden: true });
     this.dialog = h(
       "dialog",
       { class: "compare lightbox", "aria-label": "Compare" },
-      h("header", {}, this.modes, this.choices, this.options, this.facts, h("div", { class: "spring" }), h("div", { class: "row tight" }, iconButton("previous", "All one row back (←)", () => this.go(-1)), iconButton("next", "All one row on (→)", () => this.go(1))), h("button", { type: "button", class: "chip", title: "One image pixel per screen pixel (O)", on: { click: () => this.stages[0]?.oneToOne() } }, "1:1"), h("button", { type: "button", class: "chip", title: "Fit (0)", on: { click: () => this.fit() } }, "fit"), iconButton("close", "Close (Esc)", () => this.dialog.close())),
-      h("div", { class: "body" }, this.area, this.readout),
+      h("header", {}, this.modes, this.choices, this.options, h("div", { class: "spring" }), h("div", { class: "row tight" }, iconButton("previous", "All one row back (←)", () => this.go(-1)), iconButton("next", "All one row on (→)", () => this.go(1))), h("button", { type: "button", class: "chip", title: "One image pixel per screen pixel (O)", on: { click: () => this.stages[0]?.oneToOne() } }, "1:1"), h("button", { type: "button", class: "chip", title: "Fit (0)", on: { click: () => this.fit() } }, "fit"), iconButton("close", "Close (Esc)", () => this.dialog.close())),
+      h("div", { class: "body" }, this.area, this.readout, this.facts),
     );
     this.dialog.addEventListener("keydown", (event) => this.key(event));
     this.dialog.addEventListener("close", () => this.close());

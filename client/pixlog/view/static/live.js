@@ -88,6 +88,7 @@ function joined(one, other) {
 export async function refilter() {
   const where = whole();
   const axis = state.axis;
+  update({ isFiltering: Boolean(where) || axis.startsWith("meta:") });
   try {
     // The user's own text is asked first, so that a mistake is reported at its place in it.
     if (state.where.trim() && state.runs.length) await api.getMatches(0, state.where, state.runs[0].table.count);
@@ -99,9 +100,9 @@ export async function refilter() {
         Object.assign(table, { matches, axisValues, filterVersion: (table.filterVersion ?? 0) + 1 });
       }),
     );
-    update({ whereError: "", data: state.data + 1 });
+    if (where === whole() && axis === state.axis) update({ whereError: "", isFiltering: false, data: state.data + 1 });
   } catch (error) {
-    update({ whereError: error.message });
+    update({ whereError: error.message, isFiltering: false });
   }
 }
 

@@ -12,6 +12,7 @@ export const state = {
   at: null, // the position on the axis; null is "the newest, whatever comes"
   where: "",
   whereError: "",
+  isFiltering: false,
   caption: "",
   sort: "axis",
   descending: false,

@@ -145,6 +145,7 @@ function showMatching() {
   whereError.hidden = !state.whereError;
   whereError.textContent = state.whereError;
   where.setAttribute("aria-invalid", String(Boolean(state.whereError)));
+  if (state.isFiltering) return void (matching.textContent = "reading rows …");
   const filtered = state.runs.filter((run) => run.table.matches);
   if (!filtered.length) return void (matching.textContent = "");
   const passing = filtered.reduce((sum, run) => sum + run.table.matches.reduce((some, one) => some + one, 0), 0);
@@ -182,7 +183,7 @@ function showView() {
 
 watch("runs", () => (showRuns(), showCounters()));
 watch("data ranksOff", showRanks);
-watch("data where whereError", showMatching);
+watch("data where whereError isFiltering", showMatching);
 watch("view sidebar cellPx", showView);
 watch("theme", applyTheme);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme);
