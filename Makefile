@@ -14,14 +14,16 @@ STAMP = $(VENV)/.installed$(if $(WHEEL),-$(notdir $(WHEEL)))
 EXTRAS_demo := all,demo
 EXTRAS_test := all,demo,test
 EXTRAS_lint := all,demo,test,lint
+EXTRAS_bench := all,bench
 
-.PHONY: help demo test environment lint reference oracle clean print-python
+.PHONY: help demo test environment lint reference oracle bench clean print-python
 
 help:
 	@echo 'make demo        train a small model in two processes, log its images, show what was saved'
 	@echo 'make test        run the whole suite (ARGS="-k name" for a part of it)'
 	@echo 'make lint        ruff check, ruff format --check, mypy --strict'
 	@echo 'make reference   write config/pixlogd.toml and docs/configuration.md anew from the settings'
+	@echo 'make bench       measure everything beside other loggers, write docs/benchmarks.md (SHORT=1: see that it runs)'
 	@echo 'make oracle      compare the contract "wandb" with wandb 0.18.0, write docs/wandb-parity.md (TORCH=1: with torch)'
 	@echo 'Each makes its environment in $(VENV) first.'
 
@@ -51,6 +53,10 @@ oracle: environment
 	@$(if $(TORCH),.venv-oracle/bin/python -m pip --disable-pip-version-check --quiet install torch==2.13.0)
 	@$(if $(TORCH),.venv-oracle/bin/python -m pip --disable-pip-version-check --quiet install --no-deps torchvision==0.28.0)
 	PIXLOG_TEST_ORACLE=.venv-oracle/bin/python $(BIN)/python tests/support/parity_page.py
+
+# About ten minutes on two idle processors; other loggers get environments of their own, .venv-bench-*.
+bench: $(STAMP)-bench
+	$(BIN)/python benchmarks/run.py $(if $(SHORT),--short) $(ARGS)
 
 $(VENV)/bin/python:
 	@test -n '$(PYTHON)' || { echo 'pixlog needs Python 3.11 or newer with venv and pip (Debian: python3-venv); set PYTHON=...' >&2; exit 1; }

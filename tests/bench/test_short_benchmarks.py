@@ -1,0 +1,81 @@
+"""Every benchmark runs in its short form and yields figures that make sense; how fast things are is no concern here."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_ROOT = Path(__file__).resolve().parents[2]
+_PROGRAM = _ROOT / "benchmarks/run.py"
+
+pytestmark = pytest.mark.skipif(not _PROGRAM.exists(), reason="the benchmarks are not in this distribution")
+
+
+def short_form_of(name: str, directory: Path) -> dict[str, Any]:
+    """Run one benchmark in its short form; return its report."""
+    path = directory / "result.json"
+    command = [sys.executable, str(_PROGRAM), "--short", "--no-peers", "--only", name, "--json", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(path.read_text())
+    assert result["form"] == "short"
+    (report,) = result["reports"]
+    assert report["name"] == name
+    return dict(report)
+
+
+def numbers_in(value: Any) -> Iterator[float]:
+    """Yield every number of a JSON value."""
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from numbers_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from numbers_in(item)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield value
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "copy_floor",
+        "beside_peers",
+        "overhead",
+        "small_images",
+        "scaling",
+        "training_loop",
+        "imports",
+        "reading",
+        "growth",
+    ],
+)
+def test_benchmark_yields_figures(name: str, tmp_path: Path) -> None:
+    """A benchmark says what it measured in finite numbers, and of each goal what was wanted and what was found."""
+    report = short_form_of(name, tmp_path)
+    assert all(math.isfinite(number) for number in numbers_in(report["figures"]))
+    assert any(number > 0 for number in numbers_in(report["figures"]))
+    assert report["goals"]
+    for goal in report["goals"]:
+        assert goal["met"] in (True, False, None)
+        assert all(goal[field] for field in ("what", "target", "measured"))
+    for header, rows in report["tables"]:
+        assert all(len(row) == len(header) for row in rows)
+
+
+def test_machine_is_described_without_names_and_paths(tmp_path: Path) -> None:
+    """The machine's description has its processors and versions, and neither a host's name nor a path."""
+    path = tmp_path / "result.json"
+    command = [sys.executable, str(_PROGRAM), "--short", "--only", "imports", "--json", str(path)]
+    subprocess.run(command, capture_output=True, check=True, timeout=120)
+    text = path.read_text()
+    assert json.loads(text)["machine"]["cpus"] >= 1
+    assert str(Path.home()) not in text
+    assert str(tmp_path) not in text
