@@ -290,8 +290,9 @@ def test_refused_memory_goes_inline(daemon: ScriptedDaemon, connect: Connect) ->
         client = connect(buffer_bytes="64MiB")
         for number in range(30):
             client.log_image("k", image(number, 1_000_000))
-        wait_until(lambda: len(daemon.pixels) == 30 and all(daemon.pixels.values()), what="all pixels")
-        assert daemon.pixels == {number: image(number, 1_000_000).tobytes() for number in range(30)}
+        assert daemon.wait_for_pixels(30) == {
+            number: image(number, 1_000_000).tobytes() for number in range(30)
+        }
         daemon.acknowledge(range(30))
         assert client.flush(timeout_s=20) == 0
         assert client.stats().saved == 30

@@ -85,6 +85,16 @@ class ScriptedDaemon:
             )
             return list(self.logs)
 
+    def wait_for_pixels(self, count: int) -> dict[int, bytes]:
+        """Wait until the pixels of ``count`` calls came, some perhaps when they were said again; return them."""
+        with self._changed:
+            came = self._changed.wait_for(lambda: sum(map(bool, self.pixels.values())) >= count, scaled_s(20))
+            assert came, (
+                f"waited for the pixels of {count} calls, got {sum(map(bool, self.pixels.values()))} of "
+                f"{len(self.pixels)} over {len(self.hellos)} connections, broken: {self.broken}"
+            )
+            return dict(self.pixels)
+
     def wait_for_hellos(self, count: int) -> list[Hello]:
         """Wait until clients connected ``count`` times."""
         with self._changed:
