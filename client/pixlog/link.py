@@ -71,6 +71,7 @@ class Link:
         self._lock = lock
         self._sock: socket.socket | None = None
         self._decoder = FrameDecoder()
+        self._early: deque[Frame] = deque()
         self._queue: deque[tuple[memoryview, int | None]] = deque()
         self._wake_fds: tuple[int, int] | None = None
         self._woken = False
@@ -95,6 +96,9 @@ class Link:
                     raise ConnectError(f"no daemon answered within {timeout_s:g} s: {exc}") from exc
                 time.sleep(_RETRY_FIRST_S)
                 continue
+            except ProtocolError as exc:
+                sock.close()
+                raise ConnectError(f"what answers there is no pixlog daemon: {exc}") from exc
             except BaseException:
                 sock.close()
                 raise
@@ -104,6 +108,7 @@ class Link:
     def _shake_hands(self, sock: socket.socket, deadline: float) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_NBYTES)
         self._decoder = FrameDecoder()
+        self._early.clear()
         sock.sendall(encode_head(Kind.HELLO, self._owner.hello()))
         frame = self.receive_one(sock, deadline)
         if frame.kind is Kind.ERROR:
@@ -116,18 +121,20 @@ class Link:
                 f"this client speaks protocol {MAJOR}.{MINOR}, the daemon {version}: upgrade the older one and "
                 f"restart the daemon with  pixlog stop"
             )
-        self.limits = frame.header.get("limits", {})
+        limits = frame.header.get("limits", {})
+        if not isinstance(limits, dict) or any(type(limit) is not int for limit in limits.values()):
+            raise ConnectError(f"the daemon's limits are {limits!r}, expected whole numbers by name")
+        self.limits = limits
 
     def receive_one(self, sock: socket.socket, deadline: float) -> Frame:
-        """Receive the next frame of a handshake, before the thread runs."""
-        while True:
+        """Receive the next frame of a handshake; what comes in one breath with it is kept for the thread."""
+        while not self._early:
             sock.settimeout(max(0.001, deadline - time.monotonic()))
             count = sock.recv_into(self._decoder.get_buffer())
             if not count:
                 raise EOFError("the daemon closed the connection")
-            frames = self._decoder.feed(count)
-            if frames:
-                return frames[0]
+            self._early.extend(self._decoder.feed(count))
+        return self._early.popleft()
 
     def offer(self, message: Message, timeout_s: float) -> Frame:
         """Send one message and receive the answer, before the thread runs."""
@@ -269,6 +276,8 @@ class Link:
         """Wait for one round of events and handle it."""
         assert self._sock is not None
         assert self._wake_fds is not None
+        while self._early:
+            self._hear([self._early.popleft()])
         poller = select.poll()
         poller.register(self._sock, select.POLLIN | (select.POLLOUT if self._queue else 0))
         poller.register(self._wake_fds[0], select.POLLIN)
@@ -296,12 +305,15 @@ class Link:
         except (OSError, ProtocolError) as exc:
             (log.warning if self._heard else log.debug)("pixlog: the connection to the daemon broke: %s", exc)
             count, frames = 0, []
-        for frame in frames:
-            self._heard = self._heard or frame.kind is Kind.ACK
-            self._owner.on_frame(frame)
+        self._hear(frames)
         if not count:
             with self._lock:
                 self.break_off()
+
+    def _hear(self, frames: Iterable[Frame]) -> None:
+        for frame in frames:
+            self._heard = self._heard or frame.kind is Kind.ACK
+            self._owner.on_frame(frame)
 
     def _reconnect(self) -> None:
         self._close_socket()

@@ -25,7 +25,7 @@ class ScriptedDaemon:
 
     ``limits`` go into WELCOME.  ``takes_arenas`` is how many arenas are taken before they are refused.  With
     ``acknowledges`` every call is saved at once, otherwise :meth:`acknowledge` says when.  ``greeting`` replaces
-    the answer to HELLO: bytes to send before hanging up.
+    the answer to HELLO: bytes to send before hanging up; ``behind_welcome`` is sent in one breath with WELCOME.
     """
 
     def __init__(self) -> None:
@@ -33,6 +33,8 @@ class ScriptedDaemon:
         self.takes_arenas = 64
         self.acknowledges = False
         self.greeting: bytes | None = None
+        self.greeting_in_pieces = False
+        self.behind_welcome = b""
         self.listening = True
         self.hellos: list[Hello] = []
         self.logs: list[Log] = []
@@ -172,7 +174,9 @@ class _Connection:
                 self._say(daemon.greeting)
                 self._session.close()
             case Hello():
-                self._say(self._session.welcome(daemon.limits))
+                welcome = self._session.welcome(daemon.limits) + daemon.behind_welcome
+                for piece in map(bytes, zip(welcome)) if daemon.greeting_in_pieces else [welcome]:
+                    self._say(piece)
             case ArenaOffer():
                 self._say(encode_head(Kind.ARENA, self._take(event)))
             case Log() if daemon.acknowledges:
