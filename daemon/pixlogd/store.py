@@ -4,9 +4,8 @@ The path of a media file is derived from its content, so writing it again after 
 with the same bytes.
 
 Where the system has files without a name (``O_TMPFILE``: Linux, on local file systems), a file gets its name once
-it is whole, and a crash leaves nothing.  Elsewhere it is written under a temporary name, then renamed.  The first
-way is also the quicker one: the kernel lets one process of the whole machine at a time rename from directory to
-directory, and beside others that did, a small file took 230 µs of processor instead of 20.
+it is whole, and a crash leaves nothing.  Elsewhere it is written under a temporary name, then renamed, which takes a
+little longer: 18 µs instead of 14 for a small file on ext4.
 """
 
 from __future__ import annotations
