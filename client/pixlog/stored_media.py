@@ -60,7 +60,8 @@ class MediaFile:
             with self.path.open("rb") as shard:
                 return os.pread(shard.fileno(), self.size, self.offset)
         except OSError as error:
-            raise RunError(f"cannot read {self.path}: {error.strerror or error}") from error
+            place = self.shard or self.relative_path
+            raise RunError(f"cannot read {place}: {error.strerror or error}") from error
 
     def json(self) -> Any:
         """Return the parsed content of a boxes, polygons or keypoints file."""

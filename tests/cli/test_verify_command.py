@@ -35,7 +35,10 @@ def test_verify_lists_failures_and_ends_with_1(written: WrittenRun, pixlog_comma
     outcome = pixlog_command("verify", written.path)
     assert outcome.code == 1
     lines = outcome.out.splitlines()
-    assert lines[0] == f"missing: {paths[0]} (k step 0 rank 0): cannot be read: No such file or directory"
+    assert (
+        lines[0]
+        == f"missing: {paths[0]} (k step 0 rank 0): cannot read {paths[0]}: No such file or directory"
+    )
     assert lines[1].startswith(f"size: {paths[2]} (k step 2 rank 0): has 5 bytes, its row says ")
     assert lines[2].startswith("manifest: ")
     assert lines[-1].endswith(": 2 failures, 1 line of the manifest unreadable")

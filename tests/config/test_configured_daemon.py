@@ -63,7 +63,7 @@ def test_connect_names_bad_setting(run_dir: Path, monkeypatch: pytest.MonkeyPatc
     """A setting that the daemon cannot use is an error at connect that names it, not a time-out."""
     monkeypatch.setenv("PIXLOG_NICE", "low")
     with pytest.raises(
-        pixlog.ConnectError, match="PIXLOG_NICE: got 'low', expected a whole number from 0 to 19"
+        pixlog.ConfigError, match="PIXLOG_NICE: got 'low', expected a whole number from 0 to 19"
     ):
         pixlog.connect(run_dir)
     assert not os.path.exists(run_dir / "manifest")

@@ -51,7 +51,7 @@ def test_missing_file_is_found(written: WrittenRun) -> None:
     written.image("k", 3)
     path = _media(written)
     path.unlink()
-    said = f"cannot read {path}: No such file or directory"
+    said = f"cannot read {path.relative_to(written.path)}: No such file or directory"
     assert _only_failure(verify(written.path)) == ("missing", said)
 
 
