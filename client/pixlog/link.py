@@ -337,7 +337,9 @@ class Link:
         assert self._wake_fds is not None
         if self._stopping:
             return
-        select.select([self._wake_fds[0]], [], [], duration_s)
+        poller = select.poll()  # not select(), which takes no descriptor beyond 1023
+        poller.register(self._wake_fds[0], select.POLLIN)
+        poller.poll(duration_s * 1000)
         self._woken = False
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_fds[0], 4096)

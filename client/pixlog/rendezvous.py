@@ -243,9 +243,10 @@ def _daemon_environment() -> dict[str, str]:
 def _read_word(fd: int, deadline: float) -> str:
     """Read what the starting daemon says, until it says a line or ends."""
     said = b""
+    poller = select.poll()  # not select(), which takes no descriptor beyond 1023
+    poller.register(fd, select.POLLIN)
     while not said.endswith(b"\n"):
-        readable, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
-        if not readable:
+        if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
             raise ConnectError("the daemon did not start in time; raise timeout_s or look at its daemon.log")
         chunk = os.read(fd, 4096)
         if not chunk:

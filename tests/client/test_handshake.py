@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import pixlog
-from memfds import open_count
+from memfds import many_descriptors, open_count
 from pixlog.errors import ConnectError, PixlogError, RunDirError, VersionMismatch
 from pixlog.protocol import Kind, encode_head
 from scripted_daemon import ScriptedDaemon
@@ -120,11 +121,26 @@ def test_acknowledgements_right_behind_the_welcome_are_heard(
     client = connect()
     receipts = [client.log_image("k", np.zeros((2, 2), np.uint8)) for _ in range(3)]
     daemon.wait_for_logs(3)
-    rows = [[seq, "saved", None, [], []] for seq in range(3)]
+    rows: list[list[Any]] = [[seq, "saved", None, [], []] for seq in range(3)]
     daemon.behind_welcome = encode_head(Kind.ACK, {"rows": rows})
     daemon.cut()
     assert client.flush(timeout_s=10) == 0
     assert [receipt.state for receipt in receipts] == ["saved"] * 3
+
+
+def test_client_comes_back_in_a_process_with_many_descriptors(
+    daemon: ScriptedDaemon, connect: Connect
+) -> None:
+    """Descriptors beyond 1024, as data loaders collect them, keep nobody from connecting again."""
+    with many_descriptors(1100):
+        client = connect()
+        client.log_image("k", np.zeros((2, 2), np.uint8))
+        daemon.wait_for_logs(1)
+        daemon.cut()
+        daemon.wait_for_logs(2)
+        daemon.acknowledge([0])
+        assert client.flush(timeout_s=10) == 0
+        client.close()
 
 
 def test_client_without_shared_memory_says_everything_inline(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+import pytest
 
 
 def sealed_memfd(content: bytes = b"", *, nbytes: int | None = None) -> int:
@@ -26,6 +29,24 @@ def unsealed_memfd(content: bytes = b"", *, nbytes: int | None = None) -> int:
 def open_count() -> int:
     """Return how many descriptors this process has open."""
     return len(os.listdir("/proc/self/fd"))
+
+
+@contextmanager
+def many_descriptors(count: int) -> Iterator[None]:
+    """Hold so many descriptors that those opened in the block have large numbers."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count + 200:
+        pytest.skip(f"this process may have {hard} descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count + 200), hard))
+    held: list[int] = []
+    try:
+        while len(held) < count:
+            held.append(os.open("/dev/null", os.O_RDONLY))
+        yield
+    finally:
+        for fd in held:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @contextmanager
