@@ -11,7 +11,9 @@ import typer
 from rich.console import Console
 
 from pixlog.cli.choosing import JsonOption, RunArgument
+from pixlog.cli.find_daemon import daemon_of
 from pixlog.cli.terminal import count_text, nbytes_text, plain, printable, progress_bar, results, spinner
+from pixlog.repair import Repaired, repair
 from pixlog.run import Run
 from pixlog.verify import VerifyReport
 from pixlog.verify import verify as verify_run
@@ -27,6 +29,23 @@ def verify(
             "--workers", "-j", min=1, help="Threads that read and decode. Default: one a processor."
         ),
     ] = None,
+    mend: Annotated[
+        bool,
+        typer.Option(
+            "--repair", help="Remove temporary files of dead writers, free spill files they had claimed."
+        ),
+    ] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option("--adopt", help="With --repair: give rows, of key 'orphan', to files that have none."),
+    ] = False,
+    other_hosts: Annotated[
+        bool,
+        typer.Option(
+            "--other-hosts",
+            help="With --repair: also after writers of other hosts. Only when none still runs.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check a run: every row's files exist, decode, and match size and sha256.
@@ -39,15 +58,26 @@ def verify(
     Files that no row names and temporary files of writers that died are listed
     and are no failure. It may run while training logs.
     """
+    if (adopt or other_hosts) and not mend:
+        raise typer.BadParameter("is only of use with --repair", param_hint="--adopt, --other-hosts")
     with spinner("reading the manifest"):
         run = Run(run_dir)
     with progress_bar("checking files") as report_progress:
         report = verify_run(run, workers=workers, progress=report_progress)
+    repaired: Repaired | None = None
+    if mend:
+        is_served = daemon_of(run_dir, 5.0) is not None
+        orphans = report.orphans if adopt else ()
+        repaired = repair(run_dir, adopt=orphans, is_served=is_served, of_other_hosts=other_hosts)
     if as_json:
         said = dataclasses.asdict(report) | {"run_dir": str(report.run_dir), "ok": report.ok}
+        if repaired is not None:
+            said["repaired"] = dataclasses.asdict(repaired)
         sys.stdout.write(json.dumps(said, indent=2, ensure_ascii=False) + "\n")
     else:
         _show(results(), report)
+        if repaired is not None:
+            _show_repaired(results(), repaired)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -76,8 +106,16 @@ def _show(console: Console, report: VerifyReport) -> None:
     console.print(plain(f"{report.run_dir}: {counts}: {', '.join(found)}"), style="red", soft_wrap=True)
 
 
-def _show_names(console: Console, names: list[str], what: str) -> None:
+def _show_repaired(console: Console, repaired: Repaired) -> None:
+    _show_names(console, repaired.removed, "removed", note="repair")
+    _show_names(console, repaired.unclaimed, "freed, for  pixlog recover", note="repair")
+    _show_names(console, repaired.adopted, "adopted", note="repair")
+    left = [f"{name} ({why})" for name, why in repaired.left.items()]
+    _show_names(console, left, "left alone", note="repair")
+
+
+def _show_names(console: Console, names: list[str], what: str, note: str = "note") -> None:
     for name in names[:_NAMES_SHOWN]:
-        console.print(f"note: {what}: {printable(name)}", markup=False, soft_wrap=True)
+        console.print(f"{note}: {what}: {printable(name)}", markup=False, soft_wrap=True)
     if len(names) > _NAMES_SHOWN:
-        console.print(f"note: {what}: {len(names) - _NAMES_SHOWN:,} more (--json lists all)")
+        console.print(f"{note}: {what}: {len(names) - _NAMES_SHOWN:,} more (--json lists all)")

@@ -1,0 +1,242 @@
+"""``pixlog recover`` and ``pixlog verify --repair``: after jobs that were ended and daemons that were killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import daemons
+import pixlog
+from pixlog.process_identity import started_ticks
+from pixlog.repair import repair
+from pixlog.verify import verify
+from pixlog.writer_mark import own_mark, safe_host
+from waiting import scaled_s, wait_until
+from written_runs import WrittenRun
+
+Command = Callable[..., Any]
+HOST = safe_host(socket.gethostname())
+
+
+@pytest.fixture
+def dead_mark() -> str:
+    """Return the mark of a process of this host that has ended."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        return f"{HOST}-{process.pid}-{started_ticks(process.pid)}"
+
+
+@pytest.fixture
+def own() -> str:
+    """Return the mark of this process."""
+    return own_mark(f"{HOST}-{os.getpid()}")
+
+
+def spill_in(run_dir: Path, runtime_dir: Path) -> int:
+    """Leave images in the spill of a run, as a client and a daemon that were killed do; return how many calls."""
+    script = (
+        "import sys, numpy as np, pixlog, time\n"
+        "client = pixlog.connect(sys.argv[1], buffer_bytes='256KiB')\n"
+        "client.log_image('k', np.zeros((100, 100, 3), np.uint8))\n"
+        "client.flush()\n"
+        "sys.stdin.readline()\n"
+        "for step in range(20): client.log_image('k', np.full((100, 100, 3), step, np.uint8))\n"
+        "print('logged', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(run_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as trainer:
+        wait_until(lambda: (run_dir / "manifest").is_dir() and list((run_dir / "manifest").iterdir()))
+        daemon = daemons.the_daemon_of(runtime_dir)
+        os.kill(daemon.pid, signal.SIGSTOP)
+        assert trainer.stdin is not None
+        assert trainer.stdout is not None
+        trainer.stdin.write("go\n")
+        trainer.stdin.flush()
+        assert trainer.stdout.readline() == "logged\n"
+        os.kill(daemon.pid, signal.SIGKILL)
+        trainer.kill()
+    wait_until(lambda: daemons.gone(runtime_dir))
+    return len(list((run_dir / "spill").iterdir()))
+
+
+def test_recover_saves_what_a_killed_job_spilled(
+    run_dir: Path, runtime_dir: Path, pixlog_command: Command
+) -> None:
+    """What lies in the spill has rows afterwards, the spill is empty, and a second time there is nothing to do."""
+    assert spill_in(run_dir, runtime_dir)
+    outcome = pixlog_command("recover", run_dir)
+    assert outcome.code == 0, outcome
+    assert outcome.out.endswith("brought to their end, nothing is left\n")
+    count = int(outcome.out.split(": ")[1].split(" ")[0])
+    assert count > 5
+    report = verify(run_dir)
+    assert report.ok
+    assert report.saved_count == count + 1
+    assert list((run_dir / "spill").iterdir()) == []
+    again = pixlog_command("recover", run_dir)
+    assert (again.code, again.out) == (0, f"{run_dir}: 0 calls brought to their end, nothing is left\n")
+
+
+def test_recover_lists_what_it_cannot_bring_to_its_end(
+    run_dir: Path, runtime_dir: Path, pixlog_command: Command, own: str
+) -> None:
+    """Files of the living, of other hosts, damaged ones and ones that are no spill files are named, and left."""
+    with pixlog.connect(run_dir) as client:
+        client.log_image("k", np.zeros((4, 4), np.uint8))
+    spill = run_dir / "spill"
+    (spill / "0123456789abcdef-0000.frames").write_bytes(b"garbage " * 8)
+    (spill / f"1123456789abcdef-0000.frames.claimed-{own}").write_bytes(b"")
+    (spill / "2123456789abcdef-0000.frames.claimed-elsewhere-1-2").write_bytes(b"")
+    (spill / "3123456789abcdef-0000.frames.damaged").write_bytes(b"")
+    outcome = pixlog_command("recover", run_dir, "--timeout", "5")
+    assert outcome.code == 1
+    said = outcome.err.splitlines()
+    assert [line.partition(": ")[2].partition(":")[0][-22:] for line in said if line.startswith("left: ")]
+    for words in (
+        "0000.frames: does not begin as a spill file does",
+        "is working on it",
+        "of another host: --other-hosts",
+        "a part of it cannot be read",
+    ):
+        assert words in outcome.err
+    assert len(list(spill.iterdir())) == 4
+
+
+def test_recover_keeps_the_damaged_rest_of_a_file(
+    run_dir: Path, runtime_dir: Path, pixlog_command: Command
+) -> None:
+    """The calls before a damaged place are saved, and the file is kept aside for whoever can read more of it."""
+    spill_in(run_dir, runtime_dir)
+    (path,) = (run_dir / "spill").iterdir()
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + b"\xff" * 100_000)
+    outcome = pixlog_command("recover", run_dir)
+    assert outcome.code == 1
+    assert "a part of it cannot be read" in outcome.err
+    assert [path.suffix for path in (run_dir / "spill").iterdir()] == [".damaged"]
+    report = verify(run_dir)
+    assert report.ok
+    assert report.row_count > 3
+
+
+def test_recover_of_no_run_says_so(tmp_path: Path, pixlog_command: Command) -> None:
+    """A path that is no directory is one line and exit code 1."""
+    outcome = pixlog_command("recover", tmp_path / "nothing")
+    assert outcome.code == 1
+    assert "is not a directory" in outcome.err
+
+
+def test_recover_shows_progress_on_a_terminal(run_dir: Path, runtime_dir: Path) -> None:
+    """On a terminal a bar moves while images are saved."""
+    spill_in(run_dir, runtime_dir)
+    shown = run_in_terminal([sys.executable, "-m", "pixlog", "recover", str(run_dir)])
+    assert "saving images" in shown
+    assert "nothing is left" in shown
+
+
+def run_in_terminal(command: list[str]) -> str:
+    """Run a command on a pseudo-terminal and return what it showed."""
+    import pty
+
+    main, end = pty.openpty()
+    try:
+        with subprocess.Popen(command, stdin=end, stdout=end, stderr=end) as process:
+            os.close(end)
+            shown = b""
+            deadline = time.monotonic() + scaled_s(60)
+            while time.monotonic() < deadline:
+                try:
+                    chunk = os.read(main, 4096)
+                except OSError:  # nobody has the other end any more
+                    break
+                shown += chunk
+            assert process.wait(scaled_s(10)) == 0, shown
+    finally:
+        os.close(main)
+    return shown.decode(errors="replace")
+
+
+def test_close_shows_progress_on_a_terminal(run_dir: Path, runtime_dir: Path, tmp_path: Path) -> None:
+    """A close that takes more than two seconds counts down on a terminal, and leaves the line empty."""
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import os, signal, sys, threading, numpy as np, pixlog\n"
+        "from pixlog.control import request\n"
+        "from pixlog.rendezvous import socket_for\n"
+        "client = pixlog.connect(sys.argv[1])\n"
+        "pid = request(socket_for(sys.argv[1]), 'status')['pid']\n"
+        "os.kill(pid, signal.SIGSTOP)\n"
+        "for _ in range(7): client.log_image('k', np.zeros((8, 8), np.uint8))\n"
+        "threading.Timer(3, os.kill, (pid, signal.SIGCONT)).start()\n"
+        "print(client.close())\n"
+    )
+    shown = run_in_terminal([sys.executable, str(script), str(run_dir)])
+    assert "pixlog: saving, 7 images left" in shown
+    assert "7 accepted, 7 saved" in shown.rpartition("\x1b[K")[2]
+
+
+def test_repair_removes_what_dead_writers_left(written: WrittenRun, dead_mark: str, own: str) -> None:
+    """Temporary files and probes of dead writers go, their claims are freed; those of the living stay."""
+    written.image("k", 0)
+    spill = written.path / "spill"
+    spill.mkdir()
+    for mark in (dead_mark, own, "elsewhere-1-2"):
+        (written.path / f".writing-{mark}").mkdir()
+        (written.path / f".writing-{mark}" / "0").write_bytes(b"torn")
+        (written.path / f".probe-{mark}").touch()
+        (spill / f"{len(mark):016x}-0000.frames.claimed-{mark}").touch()
+    done = repair(written.path)
+    assert done.removed == [f".probe-{dead_mark}", f".writing-{dead_mark}"]
+    assert [name.partition("-0000")[2] for name in done.unclaimed] == [f".frames.claimed-{dead_mark}"]
+    assert {name.rpartition("-")[0].partition("-")[2].partition("-")[0] for name in done.left} >= {HOST}
+    assert len(done.left) == 6
+    assert all("still runs" in why for why in done.left.values())
+    assert repair(written.path, of_other_hosts=True).removed == [
+        ".probe-elsewhere-1-2",
+        ".writing-elsewhere-1-2",
+    ]
+    assert verify(written.path).leftovers == [f".writing-{own}/0"]
+
+
+def test_repair_adopts_orphans_when_asked_to(written: WrittenRun, pixlog_command: Command) -> None:
+    """A whole image that no row names gets one, once; broken files, and those just written, stay as they are."""
+    fields = written.image("k", 0)
+    image = written.path / fields["files"][0]["path"]
+    orphan, broken, fresh = (image.with_name(f"{name}.png") for name in ("orphan", "broken", "fresh"))
+    orphan.write_bytes(image.read_bytes())
+    broken.write_bytes(b"torn")
+    fresh.write_bytes(image.read_bytes())
+    for path in (orphan, broken):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    listed = pixlog_command("verify", written.path, "--repair")
+    assert listed.code == 0
+    assert listed.out.count("no row names this file") == 3
+    assert "adopted" not in listed.out
+    outcome = pixlog_command("verify", written.path, "--repair", "--adopt", "--json")
+    assert outcome.code == 0, outcome
+    repaired = json.loads(outcome.out)["repaired"]
+    assert repaired["adopted"] == ["media/images/orphan.png"]
+    assert "is no image" in repaired["left"]["media/images/broken.png"]
+    assert "on its way" in repaired["left"]["media/images/fresh.png"]
+    report = verify(written.path)
+    assert report.ok
+    assert report.orphans == ["media/images/broken.png", "media/images/fresh.png"]
+    (row,) = pixlog.Run(written.path).rows("orphan")
+    assert row.images[0].array().shape
+
+
+def test_repair_options_want_repair(written: WrittenRun, pixlog_command: Command) -> None:
+    """--adopt without --repair is a mistake, and said to be one."""
+    assert pixlog_command("verify", written.path, "--adopt").code == 2
