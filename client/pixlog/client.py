@@ -209,16 +209,16 @@ class Client:
     def _check_names(self, key: object, step: object) -> tuple[str, int]:
         """Return key and step as they go into the row; take the next step where none is given."""
         if not isinstance(key, str):
-            raise InputTypeError(f"key is a {type(key).__name__}, expected str")
+            raise InputTypeError(f"the key is of type {type(key).__name__}, expected str")
         if step is None:
             number = self._next_steps.get(key, 0)
         else:
             try:
                 number = operator.index(step)  # type: ignore[arg-type]
             except TypeError:
-                raise InputTypeError(f"{key!r}: step is a {type(step).__name__}, expected int") from None
+                raise InputTypeError(f"step is of type {type(step).__name__}, expected int") from None
             if not -(1 << 63) <= number < 1 << 63:
-                raise InputTypeError(f"{key!r}: step is {number}, expected a number of 64 bits")
+                raise InputTypeError(f"step is {number}, expected a number of 64 bits")
         self._next_steps[key] = max(number + 1, self._next_steps.get(key, 0))
         return key, number
 
@@ -237,7 +237,7 @@ class Client:
             self._notices.say_now(kind_of(warning), key, warning)
         last: Header = {"step": step, "time": time.time()}
         if meta is not None:
-            last["meta"] = plain(meta, f"{key!r}: meta")
+            last["meta"] = plain(meta, "meta")
         if call is not None:
             last["call"] = call
         delivery = self._delivery
@@ -273,6 +273,7 @@ class Client:
     def _refuse(self, key: object, step: object, exc: Exception) -> Receipt:
         """Say that a call cannot be logged: raise in strict mode, else warn and write a failed row."""
         if self.options.strict:
+            exc.add_note(f"in logging {key!r}")
             raise exc
         name = key if isinstance(key, str) else repr(key)
         reason = "; ".join([f"{exc}" or type(exc).__name__, *getattr(exc, "__notes__", ())])
