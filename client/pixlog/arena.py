@@ -110,12 +110,12 @@ class Arena:
     __slots__ = ("_map", "extents", "fd", "id", "memory", "nbytes", "populated", "visible")
 
     def __init__(self, arena_id: int, nbytes: int, *, shared: bool) -> None:
+        self.fd: int | None = None
         self.id = arena_id
         self.nbytes = nbytes
         self.extents = Extents(nbytes)
         self.populated = False
         self.visible = shared
-        self.fd: int | None = None
         self._map: mmap.mmap | None = None
         self.memory: Memory
         if shared:
@@ -147,8 +147,13 @@ class Arena:
     def close(self) -> None:
         """Close the descriptor; the memory goes when the last array over it does."""
         if self.fd is not None:
-            os.close(self.fd)
-            self.fd = None
+            fd, self.fd = self.fd, None
+            os.close(fd)
+
+    def __del__(self) -> None:
+        """Close the descriptor of an arena whose making was cut short."""
+        if getattr(self, "fd", None) is not None:
+            self.close()
 
 
 def _sealed_memfd(nbytes: int) -> int:
@@ -156,7 +161,7 @@ def _sealed_memfd(nbytes: int) -> int:
     try:
         os.ftruncate(fd, nbytes)
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-    except OSError:
+    except BaseException:
         os.close(fd)
         raise
     return fd

@@ -8,12 +8,12 @@ options, and gets an identity and a connection of its own when it first logs.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import operator
 import os
 import socket
 import sys
-import threading
 import time
 import weakref
 from collections.abc import Mapping
@@ -35,6 +35,7 @@ from pixlog.process_identity import started_ticks
 from pixlog.protocol import MAJOR, MINOR, Header, PackedMap, pack_map
 from pixlog.receipt import Receipt
 from pixlog.rendezvous import dialer
+from pixlog.signal_exceptions import pass_on
 from pixlog.stats import Stats
 
 log = logging.getLogger("pixlog")
@@ -44,6 +45,7 @@ CLOSE_TIMEOUT_S: Final = 60.0
 _PROGRESS_AFTER_S = 2.0
 _PROGRESS_EVERY_S = 0.5
 _CHILD_CONNECT_S = 1.0
+_CHILD_PATIENCE_S = 0.5
 _MOST_TEMPLATES = 1024
 
 
@@ -99,6 +101,7 @@ def connect(
     except BaseException:
         client._give_up()
         raise
+    _send_before_multiprocessing_ends()
     return client
 
 
@@ -121,7 +124,7 @@ class Client:
         self._notices = Notices()
         self._templates: dict[tuple[str, int], tuple[Item, PackedMap]] = {}
         self._is_child = False
-        self._child_lock = threading.Lock()
+        self._ended = False
         identity: Header = {
             "version": [MAJOR, MINOR],
             "client": self.id,
@@ -272,6 +275,7 @@ class Client:
 
     def _refuse(self, key: object, step: object, exc: Exception) -> Receipt:
         """Say that a call cannot be logged: raise in strict mode, else warn and write a failed row."""
+        pass_on(exc)
         if self.options.strict:
             exc.add_note(f"in logging {key!r}")
             raise exc
@@ -308,19 +312,25 @@ class Client:
         On a terminal, progress is shown after two seconds.  A second call does nothing.
         """
         delivery = self._delivery
-        if self.closed:
+        if self._ended:
             return delivery.stats()
         self.closed = True
-        deadline = time.monotonic() + timeout_s
-        if not self._is_child:
-            self._wait_showing_progress(deadline)
-            delivery.close(max(0.2, min(1.0, deadline - time.monotonic())))
-            if delivery.pending_count:
-                log.warning(
-                    "pixlog: closed after %g s with %d images not yet saved; the daemon goes on with those it has",
-                    timeout_s,
-                    delivery.pending_count,
-                )
+        began = time.monotonic()
+        deadline = began + timeout_s
+        try:
+            if not self._is_child:
+                self._wait_showing_progress(deadline)
+        finally:  # Ctrl-C ends the waiting, not the orderly end
+            self._ended = True
+            if not self._is_child:
+                delivery.close(max(0.2, min(1.0, deadline - time.monotonic())))
+                if delivery.pending_count:
+                    log.warning(
+                        "pixlog: closed after %.3g s with %d images not yet saved; the daemon goes on with those "
+                        "it has",
+                        time.monotonic() - began,
+                        delivery.pending_count,
+                    )
         return delivery.stats()
 
     def _wait_showing_progress(self, deadline: float) -> None:
@@ -367,10 +377,11 @@ class Client:
 
     def _connect_in_child(self) -> None:
         """Connect now, as a child may end with ``os._exit``; when that takes too long, in the background."""
-        with self._child_lock:
-            if self._is_child:
-                self._delivery.open_soon(_CHILD_CONNECT_S)
-                self._is_child = False
+        try:
+            self._delivery.open_soon(_CHILD_CONNECT_S)
+        finally:
+            self._is_child = False
+        _send_before_multiprocessing_ends()
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
@@ -382,9 +393,28 @@ def _abandon_all() -> None:
 
 
 def _close_all() -> None:
+    with contextlib.ExitStack() as stack:  # each is closed, though Ctrl-C ends the waiting for another
+        for client in list(_clients):
+            stack.callback(client.close)
+
+
+def _send_before_multiprocessing_ends() -> None:
+    """In a child of ``multiprocessing``, most of which end without ``atexit``: send what waits before that."""
+    global _sends_in_pid
+    process = sys.modules.get("multiprocessing.process")
+    if process is None or process.parent_process() is None or _sends_in_pid == os.getpid():
+        return
+    from multiprocessing import util
+
+    util.Finalize(None, _send_all, exitpriority=100)
+    _sends_in_pid = os.getpid()
+
+
+def _send_all() -> None:
     for client in list(_clients):
-        client.close()
+        client._delivery.wait_until_sent(_CHILD_PATIENCE_S)
 
 
+_sends_in_pid = 0
 os.register_at_fork(after_in_child=_abandon_all)
 atexit.register(_close_all)

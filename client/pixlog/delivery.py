@@ -9,10 +9,15 @@ Theory of operation
     ``accepted = saved + failed + dropped + pending`` at every moment.
 
 Interruption
-    Ctrl-C may strike between any two bytecodes.  Each critical section therefore marks the state as dirty while
-    it changes it; whoever enters next and finds the mark rebuilds what can be derived (free space, the next
-    number) from what is pending, and has the link say everything again.  A signal handler that logs while its
-    own thread is in a critical section is served from a side queue, because it cannot wait for itself.
+    Ctrl-C may strike between any two bytecodes, and so may a signal handler or a destructor that logs an image
+    itself.  Three things keep that harmless.
+
+    A critical section marks the state as dirty while it changes it; whoever enters next and finds the mark
+    rebuilds what can be derived (free space, the next number) from what is pending, and has the link say
+    everything again.  A call that ends by an exception between its two sections leaves its receipt behind, and
+    whoever enters next takes its region back.  Who logs while the same thread is in a critical section cannot
+    wait for itself: the lock says that this thread owns it, and the call is *deferred*, copied, to the link's
+    thread.
 
     Nothing is said to ``logging`` under the lock: a handler may itself log images.
 """
@@ -30,7 +35,7 @@ from typing import Any
 import numpy as np
 
 from pixlog.arena import SHARED_SUPPORTED, Arena, ArenaPool, Region
-from pixlog.errors import PixlogError
+from pixlog.errors import ClientClosed, PixlogError
 from pixlog.gather import Pixels, copy_into, lay_out, private_copy
 from pixlog.link import Dial, Link, Message
 from pixlog.notices import Notices, kind_of
@@ -38,6 +43,7 @@ from pixlog.options import ClientOptions
 from pixlog.pending import Counts, Pending
 from pixlog.protocol import LIMITS, Frame, Header, Kind, PackedMap, encode_head, encode_head_of
 from pixlog.receipt import Receipt, State
+from pixlog.signal_exceptions import pass_on
 from pixlog.spill import Spill
 from pixlog.stats import Stats
 
@@ -46,6 +52,7 @@ log = logging.getLogger("pixlog")
 _MAX_ARENAS = 32
 _KEPT_NBYTES = 1024  # what a pending call occupies beside its pixels, generously
 _LARGEST_INLINE_NBYTES = 1 << 31
+_SENT_POLL_S = 0.002
 
 
 class Delivery:
@@ -58,14 +65,18 @@ class Delivery:
         self.counts = Counts()
         self._identity = identity
         self._options = options
-        self._lock = threading.Lock()
-        self._lock_owner = 0
+        self._lock = threading.RLock()  # never entered twice, but it knows whether this thread owns it:
+        self._owns_lock: Callable[[], bool] = self._lock._is_owned  # type: ignore[attr-defined]
         self._dirty = False
+        self._opened = False
+        self._ended = False
         self._settled = threading.Condition()
         self._waiter_count = 0
+        self._abandoned = False
         self._next_seq = 0
         self._pending: dict[int, Pending] = {}
-        self._reserved: dict[int, Region] = {}
+        self._reserved: dict[Receipt, Region] = {}
+        self._given_up: deque[Receipt] = deque()
         self._deferred: deque[tuple[PackedMap, Header, Sequence[Pixels], Receipt]] = deque()
         self._notices = notices
         self._pool = ArenaPool(options.buffer_bytes, shared=SHARED_SUPPORTED, max_arenas=_MAX_ARENAS)
@@ -76,23 +87,40 @@ class Delivery:
 
     def open(self, timeout_s: float) -> None:
         """Connect, pass the first arena and start the link's thread; raises ConnectError."""
+        with self._lock:
+            self._open(timeout_s)
+        if SHARED_SUPPORTED and not self._pool.shared:
+            log.info("pixlog: shared memory cannot be passed to this daemon; images travel inline")
+
+    def open_soon(self, timeout_s: float) -> None:
+        """As :meth:`open`, but a daemon that cannot be reached in time is left to the link's thread.
+
+        Other threads that log meanwhile wait; a signal handler of this thread finds the lock its own, and defers.
+        """
+        with self._lock:
+            if self._opened:
+                return
+            self._opened = True
+            try:
+                self._open(timeout_s)
+            except (PixlogError, OSError) as exc:
+                self._notices.note("late", "", f"not connected yet, images wait here: {exc}")
+                pass_on(exc)
+            finally:
+                self._link.ensure_started()
+        self._notices.say()
+
+    def _open(self, timeout_s: float) -> None:
+        """Locked: see :meth:`open`."""
+        self._opened = True
         self._link.connect(timeout_s)
         limits, pool = self._link.limits, self._pool
         pool.max_arenas = min(_MAX_ARENAS, int(limits.get("arenas", _MAX_ARENAS)))
         pool.budget_nbytes = min(pool.budget_nbytes, int(limits.get("arena_bytes", pool.budget_nbytes)))
         if self._pool.shared and not self._offer_first_arena(timeout_s):
-            log.info("pixlog: shared memory cannot be passed to this daemon; images travel inline")
             self._pool.make_private()
         self._link.start()
         self._link.wake()
-
-    def open_soon(self, timeout_s: float) -> None:
-        """As :meth:`open`, but a daemon that cannot be reached in time is left to the link's thread."""
-        try:
-            self.open(timeout_s)
-        except (PixlogError, OSError) as exc:
-            log.warning("pixlog: not connected yet, images wait here: %s", exc)
-            self._link.start()
 
     def _offer_first_arena(self, timeout_s: float) -> bool:
         try:
@@ -100,20 +128,24 @@ class Delivery:
             if arena is None or arena.fd is None:
                 return False
             answer = self._link.offer(((_arena_head(arena),), arena.fd), timeout_s)
-        except OSError:
+        except OSError as exc:
+            pass_on(exc)
             return False
         return answer.kind is Kind.ARENA and bool(answer.header.get("ok"))
 
     def close(self, timeout_s: float) -> None:
         """Stop the link; what is pending stays with the daemon, or in the spill, as far as it came."""
-        self._link.stop(timeout_s)
-        self._notices.say()
+        if self._link.stop(timeout_s):
+            self._take_deferred()
         with self._lock:
+            self._ended = True
             self._spill.close()
             self._pool.close()
+        self._notices.say()
 
     def abandon(self) -> None:
-        """Let go of everything inherited, in a forked child: close descriptors, say nothing."""
+        """Let go of everything inherited, in a forked child: close descriptors, say nothing, wait for nobody."""
+        self._abandoned = True
         self._link.abandon()
         self._spill.close()
         self._pool.close()
@@ -123,24 +155,28 @@ class Delivery:
     def submit(self, header: PackedMap, last: Header, pixels: Sequence[Pixels], receipt: Receipt) -> None:
         """Accept one call: copy ``pixels`` and send ``header`` with ``last``, completed by what is known here.
 
-        Takes about one memory copy; waits only under ``on_full="block"``.  Raises nothing but MemoryError and
-        what a signal handler raises, and then nothing was accepted.
+        Takes about one memory copy; waits only under ``on_full="block"``.  Raises nothing but ClientClosed,
+        MemoryError and what a signal handler raises; then the call was accepted whole or not at all.
         """
-        if self._lock_owner == threading.get_ident():
-            self._deferred.append((header, last, [private_copy(piece) for piece in pixels], receipt))
-            self._link.wake()
+        if self._owns_lock():
+            self._defer(header, last, pixels, receipt)
             return
         buffers, nbytes = lay_out(pixels)
         last["buffers"] = buffers
         if not nbytes:
             self._commit(header, last, receipt)
             return
-        region = self._reserve(nbytes)
-        if region is None:
-            self._submit_when_full(header, last, pixels, nbytes, receipt)
-            return
-        copy_into(region.arena.memory, region.offset, pixels, buffers)
-        self._commit(header, last, receipt, region, nbytes)
+        give_up = self._given_up.append
+        try:
+            region = self._reserve(nbytes, receipt)
+            if region is None:
+                self._submit_when_full(header, last, pixels, nbytes, receipt)
+                return
+            copy_into(region.arena.memory, region.offset, pixels, buffers)
+            self._commit(header, last, receipt, region, nbytes)
+        except BaseException:
+            give_up(receipt)  # the first thing that happens: nothing can come between
+            raise
 
     def submit_outcome(
         self, header: PackedMap, last: Header, state: State, reason: str, receipt: Receipt
@@ -148,26 +184,44 @@ class Delivery:
         """Accept a call that is over before it began: only its row is left to be written."""
         last["state"], last["reason"] = state, reason
         last.pop("buffers", None)
-        if self._lock_owner == threading.get_ident():
-            self._deferred.append((header, last, (), receipt))
-            self._link.wake()
+        if self._owns_lock():
+            self._defer(header, last, (), receipt)
         else:
             self._commit(header, last, receipt)
 
-    def _reserve(self, nbytes: int) -> Region | None:
+    def _defer(self, header: PackedMap, last: Header, pixels: Sequence[Pixels], receipt: Receipt) -> None:
+        """Leave a call to the link's thread, because this one is in the middle of another."""
+        self._deferred.append((header, last, [private_copy(piece) for piece in pixels], receipt))
+        self._link.wake()
+
+    def _take_deferred(self) -> None:
+        """Accept what was deferred, in order, as far as there is room without waiting."""
+        while self._deferred:
+            header, last, pixels, receipt = self._deferred[0]
+            if self._options.on_full == "block" and not self._link.stopping and not self._fits(pixels):
+                return  # the room that it has to wait for is made by this very thread
+            try:
+                self.submit(header, last, pixels, receipt)
+            except Exception as exc:
+                self.submit_outcome(header, last, "failed", f"{type(exc).__name__}: {exc}", receipt)
+            finally:
+                self._deferred.popleft()
+
+    def _fits(self, pixels: Sequence[Pixels]) -> bool:
+        with self._lock:
+            return self._has_room(lay_out(pixels)[1])
+
+    def _reserve(self, nbytes: int, receipt: Receipt) -> Region | None:
         with self._lock:
             self._enter()
             pool = self._pool
-            thread = threading.get_ident()
-            if (stale := self._reserved.pop(thread, None)) is not None:
-                pool.release(stale)
             region = None
             if self._has_room(nbytes):
                 region = pool.reserve(nbytes)
                 if region is None and self._grow(nbytes):
                     region = pool.reserve(nbytes)
             if region is not None:
-                self._reserved[thread] = region
+                self._reserved[receipt] = region
             if pool.wants_growth():
                 self._link.wake()
             self._leave()
@@ -201,7 +255,7 @@ class Delivery:
                 pending.give_up(last, refusal)
             self._admit(pending, nbytes)
             if region is not None:
-                del self._reserved[threading.get_ident()]
+                del self._reserved[receipt]
             self._leave()
 
     def _refusal_of(self, pending: Pending) -> str | None:
@@ -227,6 +281,7 @@ class Delivery:
         try:
             arena = self._pool.grow(nbytes)
         except OSError as exc:
+            pass_on(exc)
             self._notices.note("arena", "", f"no more shared memory for images: {exc.strerror}")
             return False
         if arena is None:
@@ -246,7 +301,7 @@ class Delivery:
         self._link.wake()
         reason = f"buffer full: {nbytes} bytes did not fit into buffer_bytes={budget}"
         if policy == "block":
-            region = self._wait_for_room(nbytes)
+            region = self._wait_for_room(nbytes, receipt)
             if region is not None:
                 copy_into(region.arena.memory, region.offset, pixels, last["buffers"])
                 self._commit(header, last, receipt, region, nbytes)
@@ -259,17 +314,17 @@ class Delivery:
             reason = refusal
         self.submit_outcome(header, last, "dropped", reason, receipt)
 
-    def _wait_for_room(self, nbytes: int) -> Region | None:
+    def _wait_for_room(self, nbytes: int, receipt: Receipt) -> Region | None:
         """Wait for acknowledgements until ``nbytes`` fit; None when they cannot, or not in time."""
         deadline = time.monotonic() + self._options.timeout_s
-        while self._pending:
+        while self._pending and not self._link.is_own_thread():
             settled = self.counts.settled
-            region = self._reserve(nbytes)
+            region = self._reserve(nbytes, receipt)
             if region is not None:
                 return region
             if not self._wait_for_another(settled, deadline - time.monotonic()):
                 return None
-        return self._reserve(nbytes)
+        return self._reserve(nbytes, receipt)
 
     def _wait_for_another(self, settled: int, timeout_s: float) -> bool:
         """Wait until more calls are settled than ``settled``."""
@@ -297,6 +352,7 @@ class Delivery:
                 if spilled is None and refusal is None:
                     refusal = f"no space: buffer and spill_bytes={self._options.spill_bytes} full"
             except OSError as exc:
+                pass_on(exc)
                 refusal = f"no space: buffer full, spill: {exc.strerror}"
             if spilled is not None:
                 last["at"] = ("spill", spilled.file.path.name, spilled.offset, nbytes)
@@ -311,16 +367,21 @@ class Delivery:
     # The critical section
 
     def _enter(self) -> None:
-        """Locked: begin to change the state."""
-        self._lock_owner = threading.get_ident()
+        """Locked: begin to change the state; raises ClientClosed when there is none any more."""
+        if self._ended:
+            raise ClientClosed("the client was closed meanwhile")
         if self._dirty:
             self._repair()
         self._dirty = True
+        while self._given_up:
+            region = self._reserved.pop(self._given_up[0], None)
+            if region is not None:
+                self._pool.release(region)
+            self._given_up.popleft()
 
     def _leave(self) -> None:
         """Locked: the state is consistent again.  A section that was cut short never comes here."""
         self._dirty = False
-        self._lock_owner = 0
 
     def _repair(self) -> None:
         """Locked: derive everything again from what is pending, after a section was cut short."""
@@ -328,9 +389,10 @@ class Delivery:
             id(entry.region): entry.region for entry in self._pending.values() if entry.region is not None
         }
         self._reserved = {
-            thread: region for thread, region in self._reserved.items() if id(region) not in used
+            receipt: region for receipt, region in self._reserved.items() if id(region) not in used
         }
         self._pool.rebuild([*used.values(), *self._reserved.values()])
+        self._spill.rebuild(entry.spilled for entry in self._pending.values() if entry.spilled is not None)
         self._next_seq = max(self._next_seq, max(self._pending, default=-1) + 1)
         self.counts.accepted = self._next_seq
         self._link.break_off()
@@ -354,6 +416,13 @@ class Delivery:
             ]
             messages += [(self._pending[seq].buffers(), None) for seq in sorted(self._pending)]
             link.bring_up(messages)
+            self._leave()
+
+    def on_writable(self) -> None:
+        """Send what waits, after repairing what may have been cut short in the middle of a frame."""
+        with self._lock:
+            self._enter()
+            self._link.send_queue()
             self._leave()
 
     def on_frame(self, frame: Frame) -> None:
@@ -406,8 +475,7 @@ class Delivery:
 
     def on_idle(self) -> None:
         """Take in what signal handlers left, prepare memory ahead of need, and say what is to be said."""
-        while self._deferred:
-            self.submit(*self._deferred.popleft())
+        self._take_deferred()
         with self._lock:
             self._enter()
             if self._pool.arenas and self._pool.wants_growth():
@@ -420,8 +488,29 @@ class Delivery:
 
     # Waiting
 
+    def wait_until_sent(self, patience_s: float) -> bool:
+        """Wait until the daemon has all frames, or for ``patience_s`` none was sent; return whether it has them."""
+        left, deadline = self._unsent_count, time.monotonic() + patience_s
+        while left and time.monotonic() < deadline:
+            self._link.wake()
+            time.sleep(_SENT_POLL_S)
+            if self._unsent_count < left:
+                deadline = time.monotonic() + patience_s
+            left = self._unsent_count
+        return not left
+
+    @property
+    def _unsent_count(self) -> int:
+        unsent = self._link.waiting_count if self._link.up else len(self._pending)
+        return unsent + len(self._deferred)
+
     def wait(self, predicate: Callable[[], bool], timeout_s: float | None) -> bool:
-        """Wait until ``predicate`` holds; return whether it does.  None waits without limit."""
+        """Wait until ``predicate`` holds; return whether it does.  None waits without limit.
+
+        In a forked child nobody will ever settle what the parent logged, so there it does not wait.
+        """
+        if self._abandoned:
+            return predicate()
         with self._settled:
             self._waiter_count += 1
             try:

@@ -27,6 +27,7 @@ from typing import Protocol, TypeAlias
 
 from pixlog.errors import ConnectError, PixlogError, ProtocolError, RunDirError, VersionMismatch
 from pixlog.protocol import MAJOR, MINOR, Buffer, Frame, FrameDecoder, Header, Kind, encode_head
+from pixlog.signal_exceptions import pass_on
 
 log = logging.getLogger("pixlog")
 
@@ -55,6 +56,9 @@ class LinkOwner(Protocol):
     def on_frame(self, frame: Frame) -> None:
         """Handle one frame from the daemon."""
 
+    def on_writable(self) -> None:
+        """Take the lock and call :meth:`Link.send_queue`."""
+
     def on_idle(self) -> None:
         """Do background work; called between events, without the lock."""
 
@@ -62,8 +66,9 @@ class LinkOwner(Protocol):
 class Link:
     """One connection at a time to one daemon."""
 
-    def __init__(self, owner: LinkOwner, dial: Dial, lock: threading.Lock) -> None:
+    def __init__(self, owner: LinkOwner, dial: Dial, lock: contextlib.AbstractContextManager[object]) -> None:
         self.up = False
+        self.stopping = False
         self.reconnect_count = 0
         self.limits: Header = {}
         self._owner = owner
@@ -76,7 +81,8 @@ class Link:
         self._wake_fds: tuple[int, int] | None = None
         self._woken = False
         self._thread: threading.Thread | None = None
-        self._stopping = False
+        self._finished = True
+        self._deserted = False
         self._warned_down = False
         self._heard = False
 
@@ -91,6 +97,7 @@ class Link:
                 self._shake_hands(sock, deadline)
             except (OSError, EOFError) as exc:
                 sock.close()
+                pass_on(exc)
                 # A daemon that was leaving took the connection with it: the next dial starts another.
                 if time.monotonic() > deadline:
                     raise ConnectError(f"no daemon answered within {timeout_s:g} s: {exc}") from exc
@@ -155,8 +162,15 @@ class Link:
         if self._sock is not None:
             self._sock.setblocking(False)
             self.up = True
+        self._finished = False
         self._thread = threading.Thread(target=self._run, name="pixlog-link", daemon=True)
         self._thread.start()
+
+    def ensure_started(self) -> None:
+        """Start the thread if it was not; what :meth:`connect` began and did not finish, it begins anew."""
+        if self._thread is None:
+            self._close_socket()
+            self.start()
 
     def bring_up(self, messages: Iterable[Message]) -> None:
         """Locked: begin a fresh connection with ``messages``."""
@@ -181,8 +195,9 @@ class Link:
                 count = self._sock.send(head)
             except BlockingIOError:
                 count = 0
-            except OSError:
+            except OSError as exc:
                 self.break_off()
+                pass_on(exc)
                 return
             if count == len(head):
                 return
@@ -191,7 +206,7 @@ class Link:
             was_empty = not self._queue
             self._enqueue(buffers, fd)
             if was_empty:
-                self._send_queue()
+                self.send_queue()
         if self._queue:
             self.wake()
 
@@ -200,17 +215,21 @@ class Link:
         self.up = False
         self._queue.clear()
         if self._sock is not None:
-            with contextlib.suppress(OSError):
+            try:
                 self._sock.shutdown(socket.SHUT_RDWR)
+            except OSError as exc:
+                pass_on(exc)
         self.wake()
 
     def _enqueue(self, buffers: Sequence[Buffer], fd: int | None) -> None:
         for index, buffer in enumerate(buffers):
             self._queue.append((memoryview(buffer).cast("B"), fd if index == 0 else None))
 
-    def _send_queue(self) -> None:
+    def send_queue(self) -> None:
         """Locked: send from the queue until it is empty or the socket is full."""
         queue = self._queue
+        if not self.up:
+            return
         assert self._sock is not None
         try:
             while queue:
@@ -222,8 +241,9 @@ class Link:
                 self._consume(count)
         except BlockingIOError:
             return
-        except OSError:
+        except OSError as exc:
             self.break_off()
+            pass_on(exc)
 
     def _next_views(self) -> list[memoryview]:
         views: list[memoryview] = []
@@ -246,31 +266,42 @@ class Link:
         """Make the thread look at the queue and at its owner's background work."""
         if self._wake_fds is not None and not self._woken:
             self._woken = True
-            with contextlib.suppress(OSError):
+            try:
                 os.write(self._wake_fds[1], b"w")
+            except OSError as exc:
+                pass_on(exc)
 
     # The thread
 
     def _run(self) -> None:
         retry_s = _RETRY_FIRST_S
-        while not self._stopping:
+        while not self.stopping:
             try:
                 if self.up:
                     self._tend()
                     if self._heard:
                         retry_s = _RETRY_FIRST_S
                     continue
+                self._owner.on_idle()
                 self._pause(retry_s)
                 retry_s = min(2 * retry_s, _RETRY_MOST_S)
                 self._reconnect()
-            except Exception:
-                log.exception("pixlog: the connection's thread met an error; it reconnects")
-                with self._lock:
-                    self.break_off()
+            except Exception as exc:
+                self._on_error(exc)
                 self._pause(retry_s)
         with self._lock:
             self.up = False
             self._queue.clear()
+            self._finished = True
+            if self._deserted:
+                self.abandon()
+
+    def _on_error(self, exc: Exception) -> None:
+        """Begin a new connection after what should not happen; what happens after the owner's end is no matter."""
+        if not self.stopping:
+            log.error("pixlog: the connection's thread met an error; it reconnects", exc_info=exc)
+            with self._lock:
+                self.break_off()
 
     def _tend(self) -> None:
         """Wait for one round of events and handle it."""
@@ -282,15 +313,13 @@ class Link:
         poller.register(self._sock, select.POLLIN | (select.POLLOUT if self._queue else 0))
         poller.register(self._wake_fds[0], select.POLLIN)
         ready = dict(poller.poll(_IDLE_S * 1000))
+        self._woken = False  # in any case: who set it may have been cut short before writing
         if self._wake_fds[0] in ready:
-            self._woken = False
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake_fds[0], 4096)
         events = ready.get(self._sock.fileno(), 0)
         if events & select.POLLOUT or self._queue:
-            with self._lock:
-                if self.up:
-                    self._send_queue()
+            self._owner.on_writable()
         if events & ~select.POLLOUT:
             self._receive()
         self._owner.on_idle()
@@ -327,6 +356,8 @@ class Link:
             return
         assert self._sock is not None
         self._sock.setblocking(False)
+        if self.stopping:
+            return
         self.reconnect_count += 1
         if self._warned_down:
             self._warned_down = False
@@ -335,7 +366,7 @@ class Link:
 
     def _pause(self, duration_s: float) -> None:
         assert self._wake_fds is not None
-        if self._stopping:
+        if self.stopping:
             return
         poller = select.poll()  # not select(), which takes no descriptor beyond 1023
         poller.register(self._wake_fds[0], select.POLLIN)
@@ -346,24 +377,39 @@ class Link:
 
     # Ending
 
-    def stop(self, timeout_s: float) -> None:
-        """End the thread and the connection; whatever is still queued is not sent."""
-        self._stopping = True
+    def stop(self, timeout_s: float) -> bool:
+        """End the thread and the connection; whatever is still queued is not sent.
+
+        Returns whether the thread has ended; one that is busy connecting ends, and cleans up, when it is done.
+        """
+        self.stopping = True
         self._woken = False
         self.wake()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
-        if self._thread is None or not self._thread.is_alive():
-            self.abandon()
+        with self._lock:
+            self._deserted = not self._finished
+            if self._finished:
+                self.abandon()
+            return self._finished
+
+    @property
+    def waiting_count(self) -> int:
+        """How many pieces of frames the socket has not taken yet."""
+        return len(self._queue)
+
+    def is_own_thread(self) -> bool:
+        """Whether the caller is the thread that tends this link."""
+        return self._thread is threading.current_thread()
 
     def abandon(self) -> None:
         """Close the descriptors without a word: in a forked child, or when the thread has ended."""
         self.up = False
         self._close_socket()
         if self._wake_fds is not None:
-            for fd in self._wake_fds:
+            wake_fds, self._wake_fds = self._wake_fds, None
+            for fd in wake_fds:
                 os.close(fd)
-            self._wake_fds = None
 
     def _close_socket(self) -> None:
         if self._sock is not None:

@@ -6,6 +6,7 @@ said later by whoever holds none.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import deque
 
@@ -35,9 +36,10 @@ class Notices:
 
     def say(self) -> None:
         """Say what was noted, without any lock."""
-        while self._noted:
-            kind, key, message = self._noted.popleft()
-            self.say_now(kind, key, message)
+        with contextlib.suppress(IndexError):  # another thread may take the last one
+            while self._noted:
+                kind, key, message = self._noted.popleft()
+                self.say_now(kind, key, message)
 
     def say_now(self, kind: str, key: str, message: str) -> None:
         """Say one notice, unless its like was said for this key before."""

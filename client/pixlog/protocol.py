@@ -116,16 +116,16 @@ _packers = threading.local()
 def pack(value: object) -> bytes:
     """Pack plain values; raises TypeError (with the type's name), ValueError or OverflowError.
 
-    Each thread keeps its packer: making one takes longer than packing a header.
+    Each thread keeps its packer: making one takes longer than packing a header.  While one is in use nobody else
+    finds it, not even a destructor that logs, and one that gave up is not kept: it holds what it packed by then.
     """
     packer = getattr(_packers, "packer", None)
     if packer is None:
-        packer = _packers.packer = msgpack.Packer(unicode_errors="surrogatepass")
-    try:
-        return packer.pack(value)  # type: ignore[no-any-return]
-    except BaseException:
-        _packers.packer = None  # it holds what it packed before it gave up
-        raise
+        packer = msgpack.Packer(unicode_errors="surrogatepass")
+    _packers.packer = None
+    packed: bytes = packer.pack(value)
+    _packers.packer = packer
+    return packed
 
 
 def pack_map(header: Header) -> PackedMap:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from io import FileIO
 from pathlib import Path
 
 from pixlog.protocol import Buffer
@@ -19,22 +21,23 @@ from pixlog.spill_names import SUFFIX
 _ROTATE_NBYTES = 64 * 1024 * 1024
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SpillFile:
     """One file and how many of its images are not acknowledged."""
 
     path: Path
-    fd: int
+    io: FileIO
     nbytes: int
     waiting_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Spilled:
-    """Where the payload of one spilled frame lies."""
+    """Where the payload of one spilled frame lies, and where the frame ends."""
 
     file: SpillFile
     offset: int
+    end: int
 
 
 class Spill:
@@ -60,21 +63,21 @@ class Spill:
         if self.nbytes + nbytes > self.budget_nbytes:
             return None
         file = self._current
-        if file is None or file.nbytes + nbytes > _ROTATE_NBYTES or not os.fstat(file.fd).st_nlink:
+        if file is None or file.nbytes + nbytes > _ROTATE_NBYTES or not os.fstat(file.io.fileno()).st_nlink:
             file = self._open()
         start = file.nbytes
         try:
-            _pwrite_all(file.fd, [head, *payload], start)
+            _pwrite_all(file.io.fileno(), [head, *payload], start)
         except OSError as exc:
             if exc.errno != errno.EFBIG or not file.waiting_count:
                 raise
             file = self._open()  # a file may not grow that far here
             start = file.nbytes
-            _pwrite_all(file.fd, [head, *payload], start)
+            _pwrite_all(file.io.fileno(), [head, *payload], start)
         file.nbytes += nbytes
         file.waiting_count += 1
         self.nbytes += nbytes
-        return Spilled(file, start + len(head))
+        return Spilled(file, start + len(head), start + nbytes)
 
     def release(self, spilled: Spilled) -> None:
         """Account for an acknowledged frame; a file with none left is removed."""
@@ -83,29 +86,44 @@ class Spill:
         if not file.waiting_count:
             self._remove(file)
 
+    def rebuild(self, spilled: Iterable[Spilled]) -> None:
+        """Derive everything anew after a write was cut short: exactly ``spilled`` are in the files and wait."""
+        kept: dict[SpillFile, list[Spilled]] = {}
+        for place in spilled:
+            kept.setdefault(place.file, []).append(place)
+        current = self._current
+        if current is not None and current not in kept:
+            self._remove(current)
+        for file, places in kept.items():
+            file.waiting_count = len(places)
+            file.nbytes = max(place.end for place in places)
+        if current is not None and current in kept:
+            # A frame behind the last one that was accepted must not be taken for accepted by a later reader.
+            os.ftruncate(current.io.fileno(), current.nbytes)
+        self.nbytes = sum(file.nbytes for file in kept)
+
     def close(self) -> None:
         """Close what is open; files with images that are not acknowledged stay for the daemon."""
         if self._current is not None:
-            os.close(self._current.fd)
-            self._current.fd = -1
+            self._current.io.close()
             self._current = None
 
     def _open(self) -> SpillFile:
         self.close()
         path = self._directory / f"{self._client}-{self._count:04d}{SUFFIX}"
+        self._count += 1  # before anything can go wrong: a name is used once
+        preamble = self._preamble()
         try:
-            fd = _create(path)
+            created = _create(path)
         except FileNotFoundError:  # somebody removed the run directory
             self._directory.mkdir(parents=True, exist_ok=True)
-            fd = _create(path)
-        self._count += 1
-        preamble = self._preamble()
-        file = SpillFile(path, fd, len(preamble))
+            created = _create(path)
+        file = SpillFile(path, created, len(preamble))
         try:
-            _pwrite_all(fd, [preamble], 0)
-        except OSError:
-            os.close(fd)
-            path.unlink()
+            _pwrite_all(created.fileno(), [preamble], 0)
+        except BaseException:
+            created.close()
+            path.unlink(missing_ok=True)
             raise
         self.nbytes += file.nbytes
         self._current = file
@@ -118,8 +136,9 @@ class Spill:
         file.path.unlink(missing_ok=True)
 
 
-def _create(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+def _create(path: Path) -> FileIO:
+    """Create a file that is closed with its object, also when Ctrl-C strikes before anybody has that."""
+    return FileIO(path, "x", opener=partial(os.open, mode=0o600))
 
 
 def _pwrite_all(fd: int, pieces: Sequence[Buffer], offset: int) -> None:

@@ -1,0 +1,123 @@
+"""Programs of trainers that are interrupted: by Ctrl-C, by signal handlers that raise or log, by each other."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+from types import FrameType
+
+import pixlog
+from nursery import Plan, Speaker
+from pictures import numbered
+from pixlog.client import Client
+from training import connect, say_stats
+
+_SHAPES = ((8, 8), (64, 48, 3), (200, 200, 3))
+
+
+class TimeLimit(TimeoutError):
+    """What a user's signal handler raises; an OSError, as such exceptions often are."""
+
+
+def interrupt(plan: Plan, speaker: Speaker) -> None:
+    """Log pictures while a timer strikes at random moments, ``strikes`` times in all; say how it went.
+
+    ``handler`` is what the signal does: "ctrl-c", "raise" (an OSError of the program's own) or "log".
+    """
+    client = connect(plan, speaker)
+    chance = random.Random(plan["seed"])
+    strikes = raised = caught = 0
+    handler_calls: list[pixlog.Receipt] = []
+
+    def on_alarm(number: int, frame: FrameType | None) -> None:
+        nonlocal raised, strikes
+        strikes += 1
+        if plan["handler"] == "log":
+            handler_calls.append(client.log_image("handler", numbered(strikes), step=strikes))
+            return
+        raised += 1
+        raise KeyboardInterrupt if plan["handler"] == "ctrl-c" else TimeLimit("too late")
+
+    signal.signal(signal.SIGALRM, on_alarm)
+    pictures = [numbered(0, shape) for shape in _SHAPES]
+    calls = 0
+    client.log_image(
+        "first", numbered(0), step=0
+    )  # imports what it needs, and an import may swallow an OSError
+    while strikes < plan["strikes"]:
+        try:
+            # Most calls take 10 to 100 µs: the moments are spread over that and a little more.
+            signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-6, 150e-6))
+            for _ in range(3):
+                picture = chance.choice(pictures)
+                picture[...] = numbered(calls, picture.shape)
+                calls += 1
+                client.log_image("image", picture, step=calls - 1)
+        except (KeyboardInterrupt, TimeLimit):
+            caught += 1
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if client.stats().pending > 300:
+            client.flush()
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    unsettled = client.flush(60)
+    stats = client.stats()
+    speaker.say_json(
+        "outcome",
+        {
+            "strikes": strikes,
+            "raised": raised,
+            "caught": caught,
+            "calls": calls,
+            "unsettled": unsettled,
+            "handler_states": [receipt.state for receipt in handler_calls],
+            "buffer_nbytes": stats.buffer_nbytes,
+        },
+    )
+    say_stats(client, speaker, client.close(60))
+
+
+def log_from_threads(plan: Plan, speaker: Speaker) -> None:
+    """Log from many threads at once."""
+    client = connect(plan, speaker)
+    barrier = threading.Barrier(plan["threads"])
+
+    def log_some(first: int) -> None:
+        barrier.wait()
+        for number in range(first, first + plan["count"]):
+            client.log_image("image", numbered(number, _SHAPES[number % 3]), step=number)
+
+    threads = [
+        threading.Thread(target=log_some, args=(index * plan["count"],)) for index in range(plan["threads"])
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    say_stats(client, speaker, client.close(60))
+
+
+class Cycle:
+    """Garbage that logs an image when it is collected, at whatever moment that is."""
+
+    def __init__(self, client: Client, number: int) -> None:
+        self.client, self.number = client, number
+        self.me = self
+
+    def __del__(self) -> None:
+        self.client.log_image("garbage", numbered(self.number), step=self.number)
+
+
+def log_from_destructors(plan: Plan, speaker: Speaker) -> None:
+    """Make garbage that logs when it is collected, with collections as often as can be."""
+    import gc
+
+    client = connect(plan, speaker)
+    gc.set_threshold(3, 1, 1)
+    for number in range(plan["count"]):
+        Cycle(client, number)
+        client.log_image("image", numbered(number), step=number)
+    gc.collect()
+    gc.set_threshold(700, 10, 10)
+    say_stats(client, speaker, client.close(60))
