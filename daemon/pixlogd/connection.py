@@ -17,6 +17,7 @@ from typing import Protocol
 
 from pixlog.errors import ProtocolError
 from pixlog.protocol import Header, Kind, Limits, encode_head
+from pixlogd.descriptors import is_to_spare
 from pixlogd.open_run import Ack, ClientRecord
 from pixlogd.payload import MappedArena
 from pixlogd.session import ArenaOffer, Broken, Event, Session, State
@@ -174,6 +175,8 @@ class Connection:
             return f"a client may pass {most} arenas"
         if self._mapped_nbytes + offer.nbytes > most_nbytes:
             return f"the arenas of a client may have {most_nbytes} bytes together"
+        if offer.fd is not None and not is_to_spare(offer.fd):
+            return "the daemon has no descriptor to spare"
         return None
 
     # Sending

@@ -15,6 +15,7 @@ from typing import Any
 
 from pixlog.environment import PIXLOG_HOST
 from pixlog.errors import ConfigError, PixlogError, RunDirError
+from pixlogd.descriptors import raise_limit
 from pixlogd.server import run_server
 from pixlogd.settings import Settings
 
@@ -39,6 +40,7 @@ def serve(
         else:
             _log_to_stderr(settings)
         _step_back(settings.nice)
+        raise_limit()
         _run(
             run_server(
                 settings,

@@ -24,6 +24,7 @@ from pixlog.protocol import Header
 from pixlog.rendezvous import dial
 from pixlog.writer_mark import safe_host
 from pixlogd.connection import Connection
+from pixlogd.descriptors import is_to_spare
 from pixlogd.open_run import ClientRecord, Entry, OpenRun
 from pixlogd.payload import Payload, SpilledPayload
 from pixlogd.pipeline import Pipeline
@@ -39,6 +40,8 @@ _BACKLOG = 1024
 _PREDECESSOR_S = 20.0
 _PREDECESSOR_POLL_S = 0.02
 _ACCEPTS_A_WAKE_UP = 64
+_ACCEPT_REST_S = 0.1
+_ACCEPT_TROUBLE_EVERY_S = 10.0
 _RAW_NBYTES_PER_S = 400_000_000
 """How fast raw images are taken to reach the page cache of a busy machine."""
 
@@ -68,6 +71,7 @@ class Server:
         self._forced = asyncio.Event()
         self._patient = False
         self._looked_back = False
+        self._refused_at = float("-inf")
         self._tasks: set[asyncio.Task[None]] = set()
 
     # Startup
@@ -101,7 +105,11 @@ class Server:
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError as exc:
-                log.error("! accept: %s", exc)
+                self._accept_later(exc.strerror or str(exc))
+                return
+            if not is_to_spare(sock.fileno()):
+                sock.close()
+                self._accept_later("no descriptor to spare for another client")
                 return
             connection = Connection(sock, self, self.settings)
             uid = connection.peer_uid()
@@ -111,6 +119,18 @@ class Server:
                 continue
             self.connections.add(connection)
             self._looked_back = False
+
+    def _accept_later(self, reason: str) -> None:
+        """Rest from accepting: who waits to be accepted would wake the loop again at once."""
+        if time.monotonic() - self._refused_at > _ACCEPT_TROUBLE_EVERY_S:
+            log.error("! accept: %s; trying again", reason)
+            self._refused_at = time.monotonic()
+        self._loop.remove_reader(self._listener.fileno())
+        self._loop.call_later(_ACCEPT_REST_S, self._accept_again)
+
+    def _accept_again(self) -> None:
+        if self._listener.fileno() >= 0:
+            self._loop.add_reader(self._listener.fileno(), self._on_acceptable)
 
     # Serving
 
