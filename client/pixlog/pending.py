@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from pixlog.arena import Region
 from pixlog.protocol import Buffer, Header, Kind, decode_head, encode_head
+from pixlog.reasons import count_reason
 from pixlog.receipt import Receipt, State
 from pixlog.spill import Spilled
 
-_MOST_REASONS = 64
 _LONGEST_KEY = 1 << 20
 
 
@@ -77,15 +77,7 @@ class Counts:
             self.saved += 1
         elif state == "failed":
             self.failed += 1
-            _count_reason(self.failed_reasons, reason)
+            count_reason(self.failed_reasons, reason)
         else:
             self.dropped += 1
-            _count_reason(self.dropped_reasons, reason)
-
-
-def _count_reason(reasons: dict[str, int], reason: str | None) -> None:
-    """Count under the part of a reason before its first colon: the part that does not vary."""
-    name = (reason or "unknown").partition(":")[0]
-    if name not in reasons and len(reasons) >= _MOST_REASONS:
-        name = "other"
-    reasons[name] = reasons.get(name, 0) + 1
+            count_reason(self.dropped_reasons, reason)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,54 +20,13 @@ from pixlogd.seq_set import SeqSet
 from pixlogd.session import Hello, Log
 from pixlogd.settings import Settings
 from pixlogd.store import FileStore, Store
+from pixlogd.tally import Histogram, Rates, Tally
+
+_UNPACKED = 8
+"""How many times as much a header takes, unpacked, as it did on the wire; of boxes and captions, roughly."""
 
 Ack: TypeAlias = tuple[int, str, str | None, list[str], list[str]]
 """One settled call as its client hears of it: seq, state, reason, paths, notes."""
-
-_RATE_MARKS = 20
-_RATE_MARK_S = 0.5
-
-
-@dataclass(slots=True)
-class Tally:
-    """Calls by their end, and the bytes that were written."""
-
-    accepted: int = 0
-    saved: int = 0
-    failed: int = 0
-    dropped: int = 0
-    nbytes: int = 0
-
-    def count(self, state: str) -> None:
-        """Count one call that came to its end."""
-        if state == "saved":
-            self.saved += 1
-        elif state == "failed":
-            self.failed += 1
-        else:
-            self.dropped += 1
-
-
-class Rates:
-    """How fast a tally grew over the last seconds."""
-
-    def __init__(self) -> None:
-        self._marks: deque[tuple[float, int, int]] = deque(maxlen=_RATE_MARKS)
-
-    def note(self, tally: Tally) -> None:
-        """Remember where the tally stands; cheap, to be called whenever it grew."""
-        now = time.monotonic()
-        if not self._marks or now - self._marks[-1][0] >= _RATE_MARK_S:
-            self._marks.append((now, tally.saved, tally.nbytes))
-
-    def per_second(self, tally: Tally) -> tuple[float, float]:
-        """Return images and bytes a second since the oldest mark that is at most some seconds old."""
-        now = time.monotonic()
-        recent = [mark for mark in self._marks if now - mark[0] <= _RATE_MARKS * _RATE_MARK_S]
-        if not recent or now == recent[0][0]:
-            return 0.0, 0.0
-        since, saved, nbytes = recent[0]
-        return (tally.saved - saved) / (now - since), (tally.nbytes - nbytes) / (now - since)
 
 
 @dataclass(slots=True, eq=False)
@@ -111,8 +69,9 @@ class Entry:
 
     @property
     def inline_nbytes(self) -> int:
-        """Bytes of the daemon's own memory that it occupies."""
-        return self.log.place.nbytes if isinstance(self.log.place, memoryview) else 0
+        """Bytes of the daemon's own memory that it occupies, as far as its size tells."""
+        payload_nbytes = self.log.place.nbytes if isinstance(self.log.place, memoryview) else 0
+        return payload_nbytes + _UNPACKED * self.log.head_nbytes
 
 
 @dataclass(slots=True)
@@ -158,6 +117,8 @@ class OpenRun:
         self.tally = Tally()
         self.trouble: str | None = None
         self.rates = Rates()
+        self.encode_latency = Histogram()
+        self.write_latency = Histogram()
         self.recovering = asyncio.Lock()
         self.recovery = RecoveryProgress()
         self.library = Library(run_dir, self._is_on_its_way)

@@ -71,8 +71,9 @@ class Pipeline:
     def accept(self, entry: Entry) -> None:
         """Take one call; the caller has checked that it is new and that there is room."""
         entry.client.queue.append(entry)
-        entry.client.tally.accepted += 1
-        entry.client.run.tally.accepted += 1
+        for tally in (entry.client.tally, entry.client.run.tally):
+            tally.accepted += 1
+            tally.accepted_nbytes += entry.nbytes
         self.queued_count += 1
         entry.client.inline_nbytes += entry.inline_nbytes
         self._idle.clear()
@@ -250,8 +251,11 @@ class Pipeline:
             client = item.entry.client
             client.in_flight -= 1
             for tally in (client.tally, run.tally):
-                tally.count(item.ack[1])
+                tally.count(item.ack[1], item.ack[2])
                 tally.nbytes += item.nbytes
+            if item.write_s is not None:
+                client.run.encode_latency.observe(item.encode_s)
+                client.run.write_latency.observe(item.write_s)
             self.queued_count -= 1
             client.inline_nbytes -= item.entry.inline_nbytes
             if item.entry.on_settled is not None:

@@ -25,6 +25,7 @@ from pixlog.rendezvous import dial
 from pixlog.writer_mark import safe_host
 from pixlogd.connection import Connection
 from pixlogd.descriptors import is_to_spare
+from pixlogd.metrics import MetricsServer
 from pixlogd.open_run import ClientRecord, Entry, OpenRun
 from pixlogd.payload import Payload, SpilledPayload
 from pixlogd.pipeline import Pipeline
@@ -63,6 +64,7 @@ class Server:
         self._only_run = only_run
         self._writer = f"{safe_host(host)}-{os.getpid()}"
         self.recovery = Recovery(self.pipeline, safe_host(host), self._writer)
+        self.metrics = MetricsServer(settings.metrics, lambda: list(self.runs.values()))
         self._loop = asyncio.get_running_loop()
         self._lock_fd = _take_lock(socket_path)
         self._listener = self._listen()
@@ -340,6 +342,7 @@ class Server:
             connection.close()
         for run in self.runs.values():
             await run.close()
+        await self.metrics.close()
         os.close(self._lock_fd)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
@@ -367,6 +370,7 @@ async def run_server(
     try:
         if run_dir is not None:
             server.open_run(run_dir)
+        await server.metrics.start()
         on_ready()
         await server.serve(exit_when_idle=exit_when_idle)
         await server.drain()

@@ -151,6 +151,30 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen for this machine alone: nowhere, a Unix socket, or a port of the loopback interface."""
+
+    @property
+    def expected(self) -> str:
+        return '"" for nowhere, the absolute path of a Unix socket, or a port such as "127.0.0.1:9464"'
+
+    def from_toml(self, value: object) -> str:
+        if isinstance(value, str):
+            if not value or (value.startswith("/") and "\0" not in value and len(value.encode()) <= 107):
+                return value
+            host, _, port = value.rpartition(":")
+            if host in ("127.0.0.1", "localhost", "[::1]") and port.isdecimal() and 0 < int(port) < 65536:
+                return value
+        raise refuse(value, self.expected)
+
+    def from_text(self, text: str) -> str:
+        return self.from_toml(text)
+
+    def to_toml(self, value: str) -> str:
+        return json.dumps(value)
+
+
+@dataclass(frozen=True, slots=True)
 class Flag:
     """True or false."""
 

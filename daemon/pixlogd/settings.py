@@ -13,7 +13,7 @@ from typing import Literal
 from pixlog.bytecount import GIB, MIB
 from pixlogd.cpus import usable_cpu_count
 from pixlogd.encode_defaults import EncodeDefaults, setting
-from pixlogd.setting_kinds import ByteCount, Choice, Duration, Whole
+from pixlogd.setting_kinds import Address, ByteCount, Choice, Duration, Whole
 
 
 def default_encode_workers() -> int:
@@ -90,6 +90,12 @@ class Settings:
     )
     log_level: Literal["debug", "info", "warning", "error"] = setting(
         "info", Choice(("debug", "info", "warning", "error")), "What daemon.log in the run directory holds."
+    )
+    metrics: str = setting(
+        "",
+        Address(),
+        "Where the daemon's numbers can be had as text for Prometheus (GET /metrics): the absolute path of a Unix "
+        'socket or a loopback port such as "127.0.0.1:9464". Nowhere by default.',
     )
     store: Literal["files", "packed"] = setting(
         "files",

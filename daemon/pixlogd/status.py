@@ -35,6 +35,9 @@ def _run_status(run: OpenRun) -> Header:
         "saved": tally.saved,
         "failed": tally.failed,
         "dropped": tally.dropped,
+        "failed_reasons": tally.failed_reasons,
+        "dropped_reasons": tally.dropped_reasons,
+        "accepted_bytes": tally.accepted_nbytes,
         "bytes": tally.nbytes,
         "queued": run.queued,
         "images_per_s": images_per_s,
@@ -64,4 +67,7 @@ def _client_status(record: ClientRecord) -> Header:
         "saved": tally.saved,
         "failed": tally.failed,
         "dropped": tally.dropped,
+        "failed_reasons": tally.failed_reasons,
+        "dropped_reasons": tally.dropped_reasons,
+        "accepted_bytes": tally.accepted_nbytes,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,9 @@ class Finished:
     line: bytes
     ack: Ack
     nbytes: int = 0
+    encode_s: float = 0.0
+    write_s: float | None = None
+    """How long converting, encoding and writing took; None for a call of which no file was written."""
 
 
 @dataclass(slots=True)
@@ -76,9 +80,12 @@ def _process_one(entry: Entry, settings: Settings) -> Finished:
     if state in ("failed", "dropped"):
         return _ended(entry, state, str(header.get("reason", "unknown")))
     run = entry.client.run
+    began = time.perf_counter()
     rendered = render(header, buffers_of(header, entry.payload), settings.for_key(entry.log.key), run.library)
     new_files = rendered.new_files
+    encoded = time.perf_counter()
     placements = run.store.write(new_files)
+    written = time.perf_counter()
     run.library.on_stored(new_files, placements)
     row = _row(entry, "saved")
     row["value"] = rendered.value
@@ -90,6 +97,8 @@ def _process_one(entry: Entry, settings: Settings) -> Finished:
         encode_row(row),
         (entry.log.seq, "saved", None, _image_paths(rendered), rendered.notes),
         sum(media.size for media in new_files),
+        encoded - began,
+        written - encoded,
     )
 
 

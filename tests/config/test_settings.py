@@ -55,6 +55,7 @@ VALUES: list[tuple[str, Any, str, str, tuple[Any, Any, Any]]] = [
     ("max_arena_bytes", MIB, "2MiB", '"3MiB"', (MIB, 2 * MIB, 3 * MIB)),
     ("loop", "asyncio", "uvloop", '"auto"', ("asyncio", "uvloop", "auto")),
     ("log_level", "debug", "error", '"warning"', ("debug", "error", "warning")),
+    ("metrics", "/run/a", "localhost:1", '"127.0.0.1:9464"', ("/run/a", "localhost:1", "127.0.0.1:9464")),
     ("store", "packed", "files", '"packed"', ("packed", "files", "packed")),
     ("shard_bytes", MIB, "2MiB", '"3MiB"', (MIB, 2 * MIB, 3 * MIB)),
     ("encode.file_type", "jpg", "webp", '"avif"', ("jpg", "webp", "avif")),

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pixlog.cli.find_daemon import Daemon
-from pixlog.cli.terminal import count_text, duration_text, nbytes_text, plain
+from pixlog.cli.terminal import count_text, duration_text, nbytes_text, plain, printable
 
 _NO_CLIENT_IS_TOO_MANY = 24
 
@@ -45,7 +45,11 @@ def _run_line(run: dict[str, Any]) -> Text:
     line.append(f"{run['saved']:,} saved", style="green")
     for state, style in (("failed", "red"), ("dropped", "yellow")):
         line.append(", ")
-        line.append(f"{run[state]:,} {state}", style=style if run[state] else "")
+        reasons = ", ".join(
+            f"{reason}: {count:,}" for reason, count in run.get(f"{state}_reasons", {}).items()
+        )
+        said = f"{run[state]:,} {state}" + (f" ({reasons})" if reasons else "")
+        line.append(printable(said), style=style if run[state] else "")
     line.append(
         f", {run['queued']:,} queued; {run['images_per_s']:.1f} images/s, {run['mb_per_s']:.1f} MB/s, "
         f"{nbytes_text(run['bytes'])} written"
