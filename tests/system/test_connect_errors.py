@@ -141,7 +141,7 @@ def test_connect_to_a_socket_that_speaks_something_else_says_so(run_dir: Path) -
     """Bytes that are not the protocol end in an error that says what came instead."""
     with (
         answering(socket_for(run_dir), b"HTTP/1.1 400 Bad Request\r\n\r\n"),
-        raises_at_once(pixlog.ProtocolError, "HT"),
+        raises_at_once(pixlog.ConnectError, "no pixlog daemon", "HT"),
     ):
         pixlog.connect(run_dir)
 
