@@ -14,7 +14,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,15 @@ from pixlogd.directories import fsync_directory, make_directory
 FORMAT_VERSION = 1
 
 _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_make_parts = getattr(json.encoder, "c_make_encoder", None)
+# What JSONEncoder.encode makes anew for each row, at half of the row's time.
+_parts_of: Callable[[Any, int], Sequence[str]] = (
+    (lambda row, _: (_encoder.encode(row),))
+    if _make_parts is None
+    else _make_parts(
+        None, _encoder.default, json.encoder.encode_basestring, None, ":", ",", False, False, False
+    )
+)
 _ascii_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
@@ -37,7 +46,7 @@ def encode_row(row: dict[str, Any]) -> bytes:
     """
     try:
         try:
-            return (_encoder.encode(row) + "\n").encode()
+            return ("".join(_parts_of(row, 0)) + "\n").encode()
         except ValueError:  # a NaN, or half a surrogate pair that UTF-8 cannot say (UnicodeEncodeError)
             return (_ascii_encoder.encode(_finite(row)) + "\n").encode()
     except (TypeError, RecursionError) as exc:

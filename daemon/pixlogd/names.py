@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import Final
 
 DIRECTORIES: Final = {
@@ -29,6 +30,9 @@ DIRECTORIES: Final = {
 MAX_COMPONENT_BYTES: Final = 240  # file systems end at 255; the rest is for the marks of temporary names
 MAX_PATH_BYTES: Final = 1024
 _MAX_SUFFIX_BYTES: Final = 32
+_MAX_TAIL_BYTES: Final = (
+    _MAX_SUFFIX_BYTES + 42
+)  # two "_", 20 characters of a step of 64 bits, 20 of the digest
 
 _MARKED: Final = re.compile(r"~[0-9a-f]{12}\Z")
 _IMPOSSIBLE: Final = re.compile("[\x00\ud800-\udfff]")
@@ -44,6 +48,9 @@ def media_path(
     """
     plain = contract == "wandb"
     directory = DIRECTORIES[kind]
+    exact_stem = _exact_stem(key, plain)
+    if exact_stem is not None:
+        return f"{directory}/{exact_stem}_{step}_{sha256_hex[:20]}{_safe_suffix(suffix)}"
     tail = f"_{step}_{sha256_hex[:20]}{_safe_suffix(suffix)}"
     stem = _safe_key(key, plain)
     exact = stem == key
@@ -58,6 +65,16 @@ def media_path(
         )
         short += mark
     return f"{directory}/{short}{tail}"
+
+
+@lru_cache(maxsize=4096)
+def _exact_stem(key: str, plain: bool) -> str | None:
+    """Return the stem of a key that is one as it stands, behind any step; None for any other key."""
+    stem = _safe_key(key, plain)
+    is_short = len(stem) * 4 <= MAX_COMPONENT_BYTES - _MAX_TAIL_BYTES
+    if not is_short or (not plain and (stem != key or _MARKED.search(key) is not None)):
+        return None
+    return stem
 
 
 def _safe_key(key: str, plain: bool) -> str:
@@ -83,6 +100,7 @@ def _cut(text: str, max_bytes: int) -> str:
     return text if len(encoded) <= max_bytes else encoded[:max_bytes].decode(errors="ignore")
 
 
+@lru_cache(maxsize=256)
 def _safe_suffix(suffix: str) -> str:
     safe = _CONTROL.sub("_", suffix).replace("/", "_")
     return _cut(safe, _MAX_SUFFIX_BYTES)

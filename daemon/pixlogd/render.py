@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -143,6 +144,8 @@ def _render_one(
         one = _render_ref(data, stored, index)
     else:
         raise InputError(f"got image data of kind {kind!r}, expected array, pil, encoded, reference or ref")
+    if len(item) == 1:
+        return one  # the common call, without any option
     _add_labels(one.value, item, naming.contract)
     width, height = one.value.get("width"), one.value.get("height")
     size = None if width is None or height is None else (width, height)
@@ -281,6 +284,8 @@ def _options(
         if lossless and file_type in ("jpg", "jpeg", "gif"):
             notes.append(f"lossless=True has no effect on {file_type}")
     background = item.get("background")
+    if quality is defaults.quality and lossless is defaults.lossless and background is None:
+        return _default_options(defaults, file_type, _level(item, defaults)), notes
     return EncodeOptions(
         file_type=file_type,
         level=_level(item, defaults),
@@ -288,6 +293,18 @@ def _options(
         lossless=lossless if file_type in _LOSSLESS_TYPES else None,
         background=defaults.background if background is None else tuple(background),
     ), notes
+
+
+@lru_cache(maxsize=256)
+def _default_options(defaults: EncodeDefaults, file_type: str, level: str) -> EncodeOptions:
+    """Return what the key's defaults come to; few combinations occur, and checking one takes longer than finding it."""
+    return EncodeOptions(
+        file_type=file_type,
+        level=level,
+        quality=defaults.quality if file_type in _QUALITY_TYPES else None,
+        lossless=defaults.lossless if file_type in _LOSSLESS_TYPES else None,
+        background=defaults.background,
+    )
 
 
 def _level(item: Mapping[str, Any], defaults: EncodeDefaults) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -71,10 +72,7 @@ def read_samples(buffer: memoryview | bytes, dtype: str, count: int) -> Samples:
     """
     if dtype not in DTYPE_CODES:
         raise InputTypeError(f"got pixels of dtype {dtype!r}, expected bool, integers, floats or bfloat16")
-    try:
-        numpy_dtype = np.dtype("<u2" if dtype == "bfloat16" else dtype)
-    except TypeError as exc:
-        raise InputTypeError(f"got pixels of dtype {dtype!r}, which this machine does not have") from exc
+    numpy_dtype, name, kind = _known_dtype(dtype)
     nbytes = len(buffer) if isinstance(buffer, bytes) else buffer.nbytes
     if nbytes != count * numpy_dtype.itemsize:
         raise InputError(
@@ -86,7 +84,17 @@ def read_samples(buffer: memoryview | bytes, dtype: str, count: int) -> Samples:
     if numpy_dtype.kind == "b":
         # The bytes of a bool array may hold anything when they were made by a reinterpreting view.
         flat = np.not_equal(flat.view(np.uint8), 0)
-    return Samples(flat, numpy_dtype.name, numpy_dtype.kind)
+    return Samples(flat, name, kind)
+
+
+@lru_cache(maxsize=len(DTYPE_CODES))
+def _known_dtype(dtype: str) -> tuple[np.dtype[Any], str, str]:
+    """Return the dtype that one of `DTYPE_CODES` names, its name and its kind, which NumPy derives anew each time."""
+    try:
+        numpy_dtype = np.dtype("<u2" if dtype == "bfloat16" else dtype)
+    except TypeError as exc:
+        raise InputTypeError(f"got pixels of dtype {dtype!r}, which this machine does not have") from exc
+    return numpy_dtype, numpy_dtype.name, numpy_dtype.kind
 
 
 def real_part(samples: Samples) -> Samples:

@@ -39,7 +39,8 @@ def measure(samples: Samples) -> Stats:
         return Stats(int(flat.all()), int(flat.any()))
     if samples.kind in "ui":
         if flat.dtype.itemsize == 1:
-            return Stats(int(flat.min()), int(flat.max()))
+            # The methods min and max go through Python; for a digit that doubles the time.
+            return Stats(int(np.minimum.reduce(flat)), int(np.maximum.reduce(flat)))
         return merge([Stats(int(values.min()), int(values.max())) for _, _, values in samples.chunks()])
     with np.errstate(all="ignore"):
         return merge([_measure_floats(values) for _, _, values in samples.chunks()])
