@@ -87,11 +87,15 @@ LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame as received; ``payload`` is None unless it came inline."""
+    """One frame as received; ``payload`` is None unless it came inline.
+
+    ``head_nbytes`` is what the header had on the wire: unpacked it takes several times as much.
+    """
 
     kind: Kind
     header: Header
     payload: memoryview | None = None
+    head_nbytes: int = 0
 
 
 def unpack(data: Buffer) -> Any:
@@ -179,6 +183,7 @@ class FrameDecoder:
         self._payload: memoryview | None = None
         self._payload_filled = 0
         self._waiting: tuple[Kind, Header] | None = None
+        self._head_nbytes = 0
 
     @property
     def idle(self) -> bool:
@@ -230,7 +235,7 @@ class FrameDecoder:
         assert self._waiting is not None
         assert self._payload is not None
         kind, header = self._waiting
-        frame = Frame(kind, header, self._payload.toreadonly())
+        frame = Frame(kind, header, self._payload.toreadonly(), self._head_nbytes)
         self._waiting = self._payload = None
         self._payload_filled = 0
         return frame
@@ -246,8 +251,9 @@ class FrameDecoder:
         header = self._read_head(self._scratch[body : body + head_nbytes], payload_nbytes)
         self._start = body + head_nbytes
         if not payload_nbytes:
-            return Frame(kind, header)
+            return Frame(kind, header, None, head_nbytes)
         self._waiting = (kind, header)
+        self._head_nbytes = head_nbytes
         self._payload = _untouched(payload_nbytes)
         count = min(self._end - self._start, payload_nbytes)
         self._payload[:count] = self._scratch[self._start : self._start + count]

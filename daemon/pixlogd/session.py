@@ -14,7 +14,7 @@ import re
 import reprlib
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
 from pixlog.errors import ProtocolError
@@ -110,13 +110,17 @@ Place: TypeAlias = memoryview | InArena | InSpill | None
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """One call, structurally sound: numbers, key and extents are what they should be."""
+    """One call, structurally sound: numbers, key and extents are what they should be.
+
+    ``head_nbytes`` is what its header had on the wire.
+    """
 
     seq: int
     key: str
     step: int
     header: Header
     place: Place
+    head_nbytes: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +224,8 @@ class Session:
             case Kind.CONTROL:
                 return Control(_text(frame.header, "command", 64), frame.header)
             case _:
-                return parse_log(frame.header, frame.payload, self._limits.payload_nbytes)
+                log = parse_log(frame.header, frame.payload, self._limits.payload_nbytes)
+                return replace(log, head_nbytes=frame.head_nbytes)
 
     def _parse_arena(self, header: Header) -> ArenaOffer:
         arena = _natural(header, "arena", 1 << 31)
