@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -57,6 +58,25 @@ class RawPeer:
             count = socket.send_fds(self.sock, [stream], list(descriptors))
             stream = stream[count:]
         self.sock.sendall(stream)
+
+    def say_until_stuck(self, frames: Iterable[bytes], *, stuck_s: float = 1.0) -> tuple[int, bytes]:
+        """Send frames until the daemon reads no more; return how many were begun, and the rest of the last."""
+        poller = select.poll()
+        poller.register(self.sock, select.POLLOUT)
+        timeout_s = self.sock.gettimeout()
+        self.sock.setblocking(False)
+        try:
+            count = 0
+            for one in frames:
+                count += 1
+                rest = memoryview(one)
+                while rest:
+                    if not poller.poll(scaled_s(stuck_s) * 1000):
+                        return count, bytes(rest)
+                    rest = rest[self.sock.send(rest) :]
+            return count, b""
+        finally:
+            self.sock.settimeout(timeout_s)
 
     def greet(self, run_dir: Path, **changed: Any) -> Frame:
         """Say HELLO; return what the daemon answers."""

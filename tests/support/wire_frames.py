@@ -46,7 +46,7 @@ def log_header(seq: int, /, *, height: int = 4, width: int = 6, **changed: Any) 
         "layout": "HW",
         "origin": "numpy",
     }
-    header = {
+    header: Header = {
         "seq": seq,
         "key": "k",
         "step": seq,
