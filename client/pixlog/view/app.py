@@ -24,6 +24,7 @@ from pixlog import __version__
 from pixlog.errors import InputError, PixlogError
 from pixlog.saved_image import SavedImage
 from pixlog.stored_media import ImageFile, MediaFile, parse_json
+from pixlog.view.expression import parse_expression
 from pixlog.view.gate import Access, Gate
 from pixlog.view.guarded_files import FileGone, FileRefused, content_type, read_guarded
 from pixlog.view.open_runs import OpenRun
@@ -107,6 +108,13 @@ class Viewer:
         first = _number(request, "from", 0)
         values = self._run(request).scans.matches(request.query_params.get("where", ""), first)
         return packed_response({"first": first}, {"match": values}, headers=_FRESH)
+
+    def filter_error(self, request: Request) -> Response:
+        try:
+            parse_expression(request.query_params.get("where", ""))
+        except InputError as error:
+            return _json({"error": str(error)})
+        return _json({"error": ""})
 
     def order(self, request: Request) -> Response:
         order = self._run(request).scans.order(request.query_params.get("by", ""))
@@ -197,6 +205,7 @@ def make_app(
         get("/static/{name}", viewer.static_file),
         get("/api/state", viewer.state),
         get("/api/changes", viewer.changes),
+        get("/api/filter-error", viewer.filter_error),
         get("/api/runs/{run:int}/table", viewer.table),
         get("/api/runs/{run:int}/rows", viewer.rows),
         get("/api/runs/{run:int}/linked", viewer.linked),

@@ -107,6 +107,7 @@ export const getTable = (run, from, keys, clients) => packed(`api/runs/${run}/ta
 export const getMetaNames = (run) => json(`api/runs/${run}/meta-names`);
 export const getMeta = (run, name, from) => packed(`api/runs/${run}/meta?${query({ name, from })}`);
 export const getMatches = (run, where, from) => packed(`api/runs/${run}/matches?${query({ where, from })}`);
+export const getFilterError = (where) => json(`api/filter-error?${query({ where })}`);
 export const getOrder = (run, by) => packed(`api/runs/${run}/order?${query({ by })}`);
 
 export async function getLinked(run, id) {

@@ -26,7 +26,7 @@ export function openLightbox(source, ref, opener) {
 class Lightbox {
   constructor(source, ref, opener) {
     Object.assign(this, { source, ref, opener, row: null, image: null, overlays: null, turn: 0 });
-    this.stage = new Stage("Image", { onCursor: (at) => this.showCursor(at), onView: () => this.showZoom() });
+    this.stage = new Stage("Image", { onCursor: (at) => this.showCursor(at), onView: () => this.showZoom(), onResize: () => this.showZoom() });
     this.title = h("h2", {});
     this.where = h("span", { class: "where tabular", id: "lightbox-where" });
     this.zoomText = h("button", { type: "button", class: "chip tabular", id: "zoom", title: "Fit (0)", on: { click: () => this.stage.fit() } });

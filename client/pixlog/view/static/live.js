@@ -91,7 +91,8 @@ export async function refilter() {
   update({ isFiltering: Boolean(where) || axis.startsWith("meta:") });
   try {
     // The user's own text is asked first, so that a mistake is reported at its place in it.
-    if (state.where.trim() && state.runs.length) await api.getMatches(0, state.where, state.runs[0].table.count);
+    const { error } = state.where.trim() ? await api.getFilterError(state.where) : { error: "" };
+    if (error) throw new api.ApiError(error);
     await Promise.all(
       state.runs.map(async ({ index, table }) => {
         const matches = where ? (await api.getMatches(index, where, 0)).match : null;

@@ -11,9 +11,9 @@ const GRID_FROM_SCALE = 14;
 const NUMBERS_FROM_SCALE = 44;
 
 export class Stage {
-  constructor(label, { onView = () => {}, onCursor = () => {} } = {}) {
+  constructor(label, { onView = () => {}, onCursor = () => {}, onResize = () => {} } = {}) {
     this.canvas = h("canvas", { class: "stage", role: "img", "aria-label": label, tabIndex: 0 });
-    Object.assign(this, { onView, onCursor, layers: [], view: null, isFitted: true, split: null, values: null });
+    Object.assign(this, { onView, onCursor, onResize, layers: [], view: null, isFitted: true, split: null, values: null });
     this.draw = perFrame(() => this.paint());
     this.listen();
     this.observer = new ResizeObserver(() => this.resized());
@@ -102,6 +102,7 @@ export class Stage {
     Object.assign(this.canvas, { width, height });
     if (this.isFitted) this.fit(true);
     this.paint();
+    this.onResize();
   }
 
   paint() {
