@@ -149,4 +149,7 @@ def _next_message(messages: Messages, ranks: list[SpawnProcess]) -> Progress | S
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted: what was logged until now is saved")
