@@ -409,6 +409,12 @@ class Delivery:
 
     def on_connected(self, link: Link) -> None:
         """Say every arena and everything pending again, in order."""
+        self._notices.note(
+            "reconnected",
+            "",
+            f"the daemon was gone, connected to another; what was not saved is said again. Why it went may be in "
+            f"{self._identity['run_dir']}/daemon.log",
+        )
         with self._lock:
             self._enter()
             messages: list[Message] = [

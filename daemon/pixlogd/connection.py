@@ -138,6 +138,9 @@ class Connection:
             except ProtocolError as exc:
                 log.warning("! %s", exc)
                 self.finish(self.session.refuse("protocol", str(exc)))
+            except Exception as exc:  # one client's trouble must not become everybody's
+                log.exception("! internal error over %s", type(event).__name__)
+                self.finish(self.session.refuse("internal", f"internal error: {type(exc).__name__}: {exc}"))
 
     def _take_arena(self, offer: ArenaOffer) -> None:
         """Map what is offered, and say whether it can be used."""

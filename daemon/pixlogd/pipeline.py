@@ -210,10 +210,12 @@ class Pipeline:
         if run not in self._writers and run not in self._resting and not self._closed:
             task = self._loop.create_task(self._write(run))
             self._writers[run] = task
-            task.add_done_callback(lambda _: self._on_writer_done(run))
+            task.add_done_callback(lambda task: self._on_writer_done(run, task))
 
-    def _on_writer_done(self, run: OpenRun) -> None:
+    def _on_writer_done(self, run: OpenRun, task: asyncio.Task[None]) -> None:
         del self._writers[run]
+        if not task.cancelled():
+            task.result()  # an error that nobody foresaw ends the daemon
         if self._unwritten.get(run):
             self._ensure_writer(run)
 

@@ -18,6 +18,7 @@ import socket
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from pixlog.errors import PixlogError, RunDirError
 from pixlog.protocol import Header
@@ -66,6 +67,8 @@ class Server:
         self.recovery = Recovery(self.pipeline, safe_host(host), self._writer)
         self.metrics = MetricsServer(settings.metrics, lambda: list(self.runs.values()))
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._on_unexpected)
+        self._crash: Exception | None = None
         self._lock_fd = _take_lock(socket_path)
         self._listener = self._listen()
         self._idle_since = time.monotonic()
@@ -273,6 +276,8 @@ class Server:
             if exit_when_idle and self._is_idle() and not self._look_back():
                 log.info("x nobody is here any more")
                 break
+        if self._crash is not None:
+            raise self._crash
 
     def _is_idle(self) -> bool:
         if self.connections or self._tasks or not self.pipeline.idle:
@@ -282,6 +287,18 @@ class Server:
         # Whoever connected in this very moment is served.
         self._on_acceptable()
         return not self.connections
+
+    def _on_unexpected(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """End over an error that nobody foresaw: a daemon that goes on without a part of itself would lose images.
+
+        Its traceback is in the log, what it had accepted goes into the spill, and the clients start another.
+        """
+        exc = context.get("exception")
+        if "handle" in context and isinstance(exc, Exception):
+            self._crash = self._crash or exc
+            self._stop.set()
+        else:
+            log.error("! %s", context.get("message"), exc_info=exc)
 
     def _look_back(self) -> bool:
         """Look once more for what clients spilled, now that they are surely gone; return whether it was time to."""
@@ -334,7 +351,11 @@ class Server:
         self.pipeline.stop()
         # What is being worked on goes into the spill too: whoever ends this daemon may not wait for it.
         left = [self.recovery.leave(run, self.pipeline.unwritten(run)) for run in self.runs.values()]
-        spilled, _ = await asyncio.gather(asyncio.gather(*left), self.pipeline.finish())
+        finished = asyncio.ensure_future(self.pipeline.finish())
+        spilled = await asyncio.gather(*left)
+        await asyncio.wait((finished,))
+        if (exc := finished.exception()) is not None:
+            log.error("! what the workers had finished was not written down: %s", exc, exc_info=exc)
         for run, paths in zip(self.runs.values(), spilled, strict=True):
             if not self.pipeline.unwritten(run):
                 self.recovery.take_back(paths)
