@@ -59,6 +59,7 @@ def _about(result: Mapping[str, Any]) -> str:
     if peers:
         text += "; " + ", ".join(f"{name}: {number}" for name, number in peers.items())
     text += ".\n"
+    text += f"\nRuns lay {machine['files']}, but for the comparison of fsync, which was on disk.\n"
     if machine.get("shared"):
         text += f"\n{machine['shared']}\n"
     return text

@@ -23,7 +23,7 @@ def run(form: Form, directory: Path) -> Report:
     each = form.pick(200, 5_000)
     for workers in (1, 2):
         speeds, daemon_us, client_us = [], [], []
-        for number in range(form.pick(1, 5)):
+        for number in range(form.pick(1, 4)):
             with Daemon(directory, encode_workers=workers) as daemon, contextlib.ExitStack() as stack:
                 clients = [stack.enter_context(Contestant("pixlog")) for _ in range(_CLIENTS)]
                 for client in clients:
