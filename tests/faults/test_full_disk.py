@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from pixlog.client import Client
 from pixlog.control import request
 from pixlog.rendezvous import socket_for
 from small_disks import tiny_disk
+from tracing import traced
 from waiting import scaled_s, wait_until
 
 PICTURE_NBYTES = 64 * 64 * 3
@@ -232,20 +232,18 @@ def test_unwritable_directory_is_waited_out(
 def test_input_output_errors_are_waited_out(
     plan: FaultPlan, run_dir: Path, runtime_dir: Path, tmp_path: Path, noise: Noise
 ) -> None:
-    """While every rename and every write of a row fails with EIO images wait; afterwards they are saved."""
-    if shutil.which("strace") is None or os.getuid():
-        pytest.skip("needs strace and root")
+    """While no file gets its name, then while no row is written (EIO), images wait; afterwards they are saved."""
     with connected(run_dir) as client:
         log_all(client, noise, 3)
         assert_all_settled(client)
         (segment,) = (run_dir / "manifest").iterdir()
         pid = daemons.the_daemon_of(runtime_dir).pid
         faults = {
-            "media": ["-e", "trace=rename", "-e", "inject=rename:error=EIO"],
+            "media": ["-e", "trace=rename,linkat", "-e", "inject=rename,linkat:error=EIO"],
             "manifest": ["-P", str(segment), "-e", "trace=write", "-e", "inject=write:error=EIO"],
         }
         for fault in faults.values():
-            with injecting(pid, fault, tmp_path / "strace"):
+            with traced(pid, fault, tmp_path / "strace"):
                 log_all(client, noise, 20)
                 wait_until(lambda: status_of(run_dir)["trouble"] == "Input/output error")
                 assert client.stats().pending == 20
@@ -255,27 +253,10 @@ def test_input_output_errors_are_waited_out(
         assert stats.saved == stats.accepted == 43
     plan.record(
         "4 disk full",
-        "Every rename, or every write of a row, fails with EIO while images are logged, then works again",
+        "Naming a file, or writing rows, fails with EIO while images are logged, then works again",
         times=2,
         images=40,
     )
-
-
-@contextmanager
-def injecting(pid: int, fault: list[str], said: Path) -> Iterator[None]:
-    """Have system calls of a process fail while the block lasts."""
-    said.touch()
-    with said.open("w") as stderr:
-        command = ["strace", "-f", "-o", "/dev/null", "-p", str(pid), *fault]
-        tracer = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
-    try:
-        wait_until(lambda: "attached" in said.read_text() or tracer.poll() is not None)
-        if tracer.poll() is not None:
-            pytest.skip(f"strace cannot attach here: {said.read_text().strip()}")
-        yield
-    finally:
-        tracer.send_signal(signal.SIGINT)
-        tracer.wait(scaled_s(10))
 
 
 def test_deleted_run_directory_is_made_again(plan: FaultPlan, run_dir: Path, noise: Noise) -> None:
