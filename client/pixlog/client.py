@@ -44,6 +44,10 @@ FLUSH_TIMEOUT_S: Final = 30.0
 CLOSE_TIMEOUT_S: Final = 60.0
 _PROGRESS_AFTER_S = 2.0
 _PROGRESS_EVERY_S = 0.5
+_STOP_S = 0.2
+_LEAVE_S = 0.7
+_LEAVE_MOST_S = 10.0
+_LEAVE_SHARE = 0.2
 _CHILD_CONNECT_S = 1.0
 _CHILD_PATIENCE_S = 0.5
 _MOST_TEMPLATES = 1024
@@ -308,8 +312,10 @@ class Client:
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> Stats:
         """Wait at most ``timeout_s`` until everything is saved, then disconnect; return the final counts.
 
-        Calls that are still pending stay with the daemon, which goes on saving them; a warning says how many.
-        On a terminal, progress is shown after two seconds.  A second call does nothing.
+        Calls that are still pending stay with the daemon, which goes on saving them, and those that it was not sent
+        are written to the run directory's spill, which takes up to a fifth of ``timeout_s`` more (at least 0.7 s, at
+        most 10 s); a warning says how many.  On a terminal, progress is shown after two seconds.  A second call does
+        nothing.
         """
         delivery = self._delivery
         if self._ended:
@@ -323,13 +329,16 @@ class Client:
         finally:  # Ctrl-C ends the waiting, not the orderly end
             self._ended = True
             if not self._is_child:
-                delivery.close(max(0.2, min(1.0, deadline - time.monotonic())))
+                stop_s = max(_STOP_S, min(1.0, deadline - time.monotonic()))
+                delivery.close(stop_s, max(_LEAVE_S, min(_LEAVE_MOST_S, _LEAVE_SHARE * timeout_s)))
                 if delivery.pending_count:
                     log.warning(
-                        "pixlog: closed after %.3g s with %d images not yet saved; the daemon goes on with those "
-                        "it has",
+                        "pixlog: closed after %.3g s with %d images not yet saved; the daemon goes on with those it "
+                        "has, %d are left in %s for whoever opens the run next",
                         time.monotonic() - began,
                         delivery.pending_count,
+                        delivery.left_count,
+                        self.run_dir / "spill",
                     )
         return delivery.stats()
 

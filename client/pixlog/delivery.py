@@ -68,6 +68,7 @@ class Delivery:
         self._lock = threading.RLock()  # never entered twice, but it knows whether this thread owns it:
         self._owns_lock: Callable[[], bool] = self._lock._is_owned  # type: ignore[attr-defined]
         self._dirty = False
+        self.left_count = 0
         self._opened = False
         self._ended = False
         self._settled = threading.Condition()
@@ -133,15 +134,55 @@ class Delivery:
             return False
         return answer.kind is Kind.ARENA and bool(answer.header.get("ok"))
 
-    def close(self, timeout_s: float) -> None:
-        """Stop the link; what is pending stays with the daemon, or in the spill, as far as it came."""
-        if self._link.stop(timeout_s):
+    def close(self, stop_s: float, leave_s: float) -> None:
+        """Stop the link within ``stop_s``, and write to the spill, within ``leave_s``, what the daemon was not sent."""
+        finished = self._link.stop(stop_s)
+        if finished:
             self._take_deferred()
         with self._lock:
+            if self._ended:
+                return
+            self._enter()
+            self._leave_unsent(time.monotonic() + leave_s)
+            if finished:
+                self._link.abandon()
+            self._leave()
             self._ended = True
             self._spill.close()
             self._pool.close()
         self._notices.say()
+
+    def _leave_unsent(self, deadline: float) -> None:
+        """Locked: write what the daemon was not sent into the spill, as far as there is time and space."""
+        unsent = self._unsent()
+        if not unsent:
+            return
+        self._spill.leave()
+        try:
+            for pending in unsent:
+                head, *payload = pending.whole_frame()
+                if time.monotonic() > deadline or self._spill.write(bytes(head), payload) is None:
+                    return
+                self.left_count += 1
+        except OSError as exc:
+            pass_on(exc)
+            self._notices.note(
+                "left", "", f"what the daemon was not sent could not be spilled: {exc.strerror}"
+            )
+
+    def _unsent(self) -> list[Pending]:
+        """Locked: return what is pending and not whole in the socket: frames go in order, so it is the last ones."""
+        left_nbytes = self._link.waiting_nbytes if self._link.up else None
+        unsent: list[Pending] = []
+        for seq in sorted(self._pending, reverse=True):
+            if left_nbytes is not None and left_nbytes <= 0:
+                break
+            pending = self._pending[seq]
+            if left_nbytes is not None:
+                left_nbytes -= sum(len(buffer) for buffer in pending.buffers())
+            if pending.spilled is None:
+                unsent.append(pending)
+        return unsent[::-1]
 
     def abandon(self) -> None:
         """Let go of everything inherited, in a forked child: close descriptors, say nothing, wait for nobody."""

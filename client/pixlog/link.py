@@ -290,8 +290,6 @@ class Link:
                 self._on_error(exc)
                 self._pause(retry_s)
         with self._lock:
-            self.up = False
-            self._queue.clear()
             self._finished = True
             if self._deserted:
                 self.abandon()
@@ -378,7 +376,7 @@ class Link:
     # Ending
 
     def stop(self, timeout_s: float) -> bool:
-        """End the thread and the connection; whatever is still queued is not sent.
+        """End the thread; whatever is still queued is not sent.  The connection goes with :meth:`abandon`.
 
         Returns whether the thread has ended; one that is busy connecting ends, and cleans up, when it is done.
         """
@@ -389,14 +387,17 @@ class Link:
             self._thread.join(timeout_s)
         with self._lock:
             self._deserted = not self._finished
-            if self._finished:
-                self.abandon()
             return self._finished
 
     @property
     def waiting_count(self) -> int:
         """How many pieces of frames the socket has not taken yet."""
         return len(self._queue)
+
+    @property
+    def waiting_nbytes(self) -> int:
+        """How many bytes of frames the socket has not taken yet."""
+        return sum(len(view) for view, _ in self._queue)
 
     def is_own_thread(self) -> bool:
         """Whether the caller is the thread that tends this link."""
@@ -405,6 +406,7 @@ class Link:
     def abandon(self) -> None:
         """Close the descriptors without a word: in a forked child, or when the thread has ended."""
         self.up = False
+        self._queue.clear()
         self._close_socket()
         if self._wake_fds is not None:
             wake_fds, self._wake_fds = self._wake_fds, None

@@ -37,6 +37,15 @@ class Pending:
         assert self.region is not None
         return (self.head, self.region.memory[: self.payload_nbytes].data)
 
+    def whole_frame(self) -> Sequence[Buffer]:
+        """Return the buffers of its frame with the pixels in it, for a reader that has no arena."""
+        if self.region is not None and not self.inline:
+            header = decode_head(self.head)
+            if header.pop("at", None) is not None:
+                head = encode_head(Kind.LOG, header, self.payload_nbytes)
+                return (head, self.region.memory[: self.payload_nbytes].data)
+        return self.buffers()
+
     def make_inline(self) -> Header:
         """Say from now on what lies in an arena that the daemon turned out not to see; return the header."""
         header = decode_head(self.head)

@@ -7,6 +7,7 @@ program, and whoever handles errors here passes it on.
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 from types import CodeType
@@ -36,8 +37,6 @@ def _chain(exc: BaseException | None) -> Iterator[BaseException]:
 
 def _handler_codes() -> set[CodeType]:
     """Return the code of every signal handler that is installed and written in Python."""
-    import signal
-
     codes: set[CodeType] = set()
     for number in signal.valid_signals():
         handler: object = signal.getsignal(number)

@@ -16,7 +16,7 @@ from io import FileIO
 from pathlib import Path
 
 from pixlog.protocol import Buffer
-from pixlog.spill_names import SUFFIX
+from pixlog.spill_names import LEFT, SUFFIX
 
 _ROTATE_NBYTES = 64 * 1024 * 1024
 
@@ -55,6 +55,7 @@ class Spill:
         self._client = client
         self._preamble = preamble
         self._current: SpillFile | None = None
+        self._separator = "-"
         self._count = 0
 
     def write(self, head: bytes, payload: Sequence[Buffer]) -> Spilled | None:
@@ -78,6 +79,11 @@ class Spill:
         file.waiting_count += 1
         self.nbytes += nbytes
         return Spilled(file, start + len(head), start + nbytes)
+
+    def leave(self) -> None:
+        """Write from now on into files that the client does not come back for."""
+        self.close()
+        self._separator = LEFT
 
     def release(self, spilled: Spilled) -> None:
         """Account for an acknowledged frame; a file with none left is removed."""
@@ -110,7 +116,7 @@ class Spill:
 
     def _open(self) -> SpillFile:
         self.close()
-        path = self._directory / f"{self._client}-{self._count:04d}{SUFFIX}"
+        path = self._directory / f"{self._client}{self._separator}{self._count:04d}{SUFFIX}"
         self._count += 1  # before anything can go wrong: a name is used once
         preamble = self._preamble()
         try:

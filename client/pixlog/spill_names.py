@@ -1,6 +1,7 @@
 """The names of spill files: who may touch one is said by its ending.
 
-``<client>-0000.frames`` is a client's own, ``<client>-by-<daemon>.frames`` one that an ending daemon left;
+``<client>-0000.frames`` is a client's own, ``<client>-left-0001.frames`` one that it will not come back for because it
+was closed, ``<client>-by-<daemon>.frames`` one that an ending daemon left;
 ``.claimed-<daemon>`` is added while a daemon replays or writes one, ``.damaged`` when a part of it cannot be read.
 """
 
@@ -11,6 +12,7 @@ import re
 SUFFIX = ".frames"
 DAMAGED_SUFFIX = ".damaged"
 BY_DAEMON = "-by-"
+LEFT = "-left-"
 _CLAIM = re.compile(r"\.claimed-(?P<mark>.+)$")
 
 

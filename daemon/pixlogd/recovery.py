@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pixlog.errors import PixlogError
 from pixlog.process_identity import is_alive
+from pixlog.spill_names import LEFT
 from pixlog.writer_mark import own_mark, safe_host
 from pixlogd.open_run import Entry, OpenRun, RecoveryProgress
 from pixlogd.pipeline import Pipeline
@@ -77,7 +78,7 @@ class Recovery:
 
     async def _recover_file(self, run: OpenRun, path: Path, of_other_hosts: bool) -> None:
         file = await asyncio.to_thread(read_spill_file, path)
-        if file is not None and not self._is_dead(run, file.hello, of_other_hosts):
+        if file is not None and not self._is_left(run, path, file.hello, of_other_hosts):
             return
         claimed = await asyncio.to_thread(claim, path, self._mark)
         if claimed is None:
@@ -98,13 +99,14 @@ class Recovery:
                 return
         await asyncio.to_thread(claimed.unlink, missing_ok=True)
 
-    def _is_dead(self, run: OpenRun, hello: Hello, of_other_hosts: bool) -> bool:
+    def _is_left(self, run: OpenRun, path: Path, hello: Hello, of_other_hosts: bool) -> bool:
+        """Whether nobody comes back for a file: its client is dead, or was closed, and nothing of it is on its way."""
         record = run.clients.get(hello.client)
         if record is not None and (record.deliver is not None or not record.idle):
             return False
         if safe_host(hello.host) != self._host:
             return of_other_hosts
-        return not is_alive(hello.pid, hello.started)
+        return LEFT in path.name or not is_alive(hello.pid, hello.started)
 
     async def _finish(self, progress: RecoveryProgress, entries: list[Entry]) -> None:
         """Put the calls through the pipeline and wait until each has its row."""

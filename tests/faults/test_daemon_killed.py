@@ -159,7 +159,7 @@ def test_daemon_killed_during_recovery_loses_nothing(
             kills += 1
             starter.wait_for("stats")
         log_one(nursery, tmp_path / f"last-{number}", run).wait_for("stats")
-        wait_until(lambda: daemons.gone(runtime_dir), timeout_s=60, what="the end of the last daemon")
+        daemons.wait_for_end(runtime_dir)
         account = check_accounts(run)
         assert_steps_are_numbers(run, list(account.rows.values()))
         images += len(spilled)

@@ -14,7 +14,7 @@ from nursery import Nursery, Trainer
 from pictures import assert_steps_are_numbers
 
 
-def check(trainer: Trainer, run_dir: Path) -> tuple[dict[str, Any], Account]:
+def check(trainer: Trainer, run_dir: Path, *, failed: int = 0) -> tuple[dict[str, Any], Account]:
     """Wait for a trainer's end and check its accounts; return its counts and the run's."""
     trainer.wait_for("stats", timeout_s=240)
     assert trainer.wait() == 0, trainer.complaints()
@@ -23,7 +23,7 @@ def check(trainer: Trainer, run_dir: Path) -> tuple[dict[str, Any], Account]:
     account = check_accounts(run_dir, clients=trainer.stats())
     assert counts["pending"] == 0
     assert counts["buffer_nbytes"] == 0, "arena space leaked"
-    assert counts["failed"] == counts["dropped"] == 0, counts
+    assert (counts["failed"], counts["dropped"]) == (failed, 0), counts
     assert_steps_are_numbers(run_dir, list(account.rows.values()))
     return counts, account
 
@@ -110,4 +110,27 @@ def test_destructors_log_at_any_moment(
         times=count,
         images=counts["accepted"],
         lost=counts["accepted"] - len(account.saved),
+    )
+
+
+def test_log_handlers_log_images(
+    plan: FaultPlan, nursery: Nursery, tmp_path: Path, run_dir: Path, runtime_dir: Path
+) -> None:
+    """Handlers of the loggers "pixlog" and root may log images themselves, from several threads, without a deadlock."""
+    count = plan.repeats(suite=20, full=500)
+    trainer = nursery.start(
+        "interrupting:log_from_handlers", tmp_path / "trainer", run_dir=str(run_dir), threads=4, count=count
+    )
+    counts, account = check(trainer, run_dir, failed=4 * count)
+    (handled,) = map(json.loads, trainer.said_after("handled"))
+    assert handled[0] >= 4 * count  # one for each bad image
+    assert handled[1] >= 8 * count
+    assert counts["accepted"] == 8 * count + sum(handled)
+    plan.record(
+        "15 odd moments",
+        "Handlers of the loggers pixlog and root log an image for each record, four threads at once",
+        times=sum(handled),
+        images=counts["accepted"],
+        lost=counts["accepted"] - len(account.saved) - 4 * count,
+        measured=f"{4 * count} images of the program were unusable and have their failed rows",
     )

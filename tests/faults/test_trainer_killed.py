@@ -14,12 +14,6 @@ from accounting import check_accounts
 from fault_plan import FaultPlan
 from nursery import Nursery, Trainer
 from pictures import assert_steps_are_numbers
-from waiting import wait_until
-
-
-def wait_for_end(runtime_dir: Path) -> None:
-    """Wait until the daemon has ended by itself, which it does when all that it took is written."""
-    wait_until(lambda: daemons.gone(runtime_dir), timeout_s=60, what="the end of the daemon")
 
 
 def kill_at_random_moments(
@@ -55,7 +49,7 @@ def test_killed_trainer_loses_nothing_in_arena(
     monkeypatch.setenv("PIXLOG_IDLE_EXIT_S", "1")
     kills = plan.repeats(suite=15, full=200)
     trainers = kill_at_random_moments(plan, nursery, tmp_path, run_dir, kills)
-    wait_for_end(runtime_dir)
+    daemons.wait_for_end(runtime_dir)
     account = check_accounts(run_dir)
     assert_steps_are_numbers(run_dir, list(account.rows.values()))
     logged = {call for trainer in trainers for call in trainer.logged()}
@@ -83,7 +77,7 @@ def test_killed_trainer_loses_nothing_in_spill(
     kills = plan.repeats(suite=10, full=200)
     options = {"buffer_bytes": "1MiB", "on_full": "spill"}
     trainers = kill_at_random_moments(plan, nursery, tmp_path, run_dir, kills, options=options)
-    wait_for_end(runtime_dir)
+    daemons.wait_for_end(runtime_dir)
     account = check_accounts(run_dir)
     assert_steps_are_numbers(run_dir, list(account.rows.values()))
     logged = {call for trainer in trainers for call in trainer.logged()}
@@ -110,7 +104,7 @@ def test_killed_trainer_loses_only_unsent_tail_inline(
     monkeypatch.setenv("PIXLOG_IDLE_EXIT_S", "1")
     kills = plan.repeats(suite=10, full=200)
     trainers = kill_at_random_moments(plan, nursery, tmp_path, run_dir, kills, inline=True)
-    wait_for_end(runtime_dir)
+    daemons.wait_for_end(runtime_dir)
     account = check_accounts(run_dir)
     assert_steps_are_numbers(run_dir, list(account.rows.values()))
     logged = {call for trainer in trainers for call in trainer.logged()}
@@ -163,7 +157,7 @@ def test_killed_trainer_loses_nothing_that_its_socket_holds(
         trainer.kill()
         os.kill(daemon.pid, signal.SIGCONT)
         logged |= set(trainer.logged())
-    wait_for_end(runtime_dir)
+    daemons.wait_for_end(runtime_dir)
     lost = logged - check_accounts(run_dir).saved
     plan.record(
         "1 trainer killed",

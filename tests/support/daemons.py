@@ -75,3 +75,8 @@ def _leads_session(pid: int) -> bool:
 def gone(runtime_dir: Path) -> bool:
     """Whether no daemon of this runtime directory is left."""
     return not daemons_of(runtime_dir)
+
+
+def wait_for_end(runtime_dir: Path, *, timeout_s: float = 60.0) -> None:
+    """Wait until the daemons have ended by themselves, which they do when all that they took is written."""
+    wait_until(lambda: gone(runtime_dir), timeout_s=timeout_s, what="the end of the daemon")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import signal
 import threading
@@ -121,3 +122,43 @@ def log_from_destructors(plan: Plan, speaker: Speaker) -> None:
     gc.collect()
     gc.set_threshold(700, 10, 10)
     say_stats(client, speaker, client.close(60))
+
+
+class ImageHandler(logging.Handler):
+    """A log handler that logs an image for each record, such as a rendering of its text."""
+
+    def __init__(self, client: Client, key: str) -> None:
+        super().__init__()
+        self.client, self.key = client, key
+        self.count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log one image."""
+        self.count += 1
+        self.client.log_image(self.key, numbered(self.count), step=self.count)
+
+
+def log_from_handlers(plan: Plan, speaker: Speaker) -> None:
+    """Log images from handlers of "pixlog" and of the root logger, in several threads, bad images among them."""
+    client = connect(plan, speaker)
+    handlers = ImageHandler(client, "pixlog"), ImageHandler(client, "root")
+    logging.getLogger("pixlog").addHandler(handlers[0])
+    logging.getLogger().addHandler(handlers[1])
+    logging.getLogger().setLevel(logging.DEBUG)
+
+    def log_some(first: int) -> None:
+        for number in range(first, first + plan["count"]):
+            client.log_image("image", numbered(number), step=number)
+            logging.getLogger("program").info("step %d", number)
+            client.log_image(f"bad{number}", object())  # warns, which a handler hears
+
+    threads = [
+        threading.Thread(target=log_some, args=(index * plan["count"],)) for index in range(plan["threads"])
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stats = client.close(60)
+    speaker.say_json("handled", [handler.count for handler in handlers])
+    say_stats(client, speaker, stats)

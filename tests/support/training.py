@@ -7,6 +7,8 @@ import signal
 import time
 from dataclasses import asdict
 
+import numpy as np
+
 import pixlog
 from nursery import Plan, Speaker
 from pictures import numbered
@@ -73,3 +75,43 @@ def hold_start_lock(plan: Plan, speaker: Speaker) -> None:
         if child:
             speaker.say("child", child)
         signal.pause()
+
+
+def log_at_pace(plan: Plan, speaker: Speaker) -> None:
+    """Log pictures with pauses until the file ``stop`` exists; say how long calls and bare copies took."""
+    client = connect(plan, speaker)
+    shape = tuple(plan["shape"])
+    calls_ms, copies_ms = [], []
+    picture = numbered(0, shape)
+    spare = np.empty_like(picture)
+    number = 0
+    while not os.path.exists(plan["stop"]):
+        picture[...] = numbered(number, shape)
+        began = time.perf_counter()
+        np.copyto(spare, picture)
+        copied = time.perf_counter()
+        client.log_image("image", picture, step=number)
+        done = time.perf_counter()
+        copies_ms.append(1e3 * (copied - began))
+        calls_ms.append(1e3 * (done - copied))
+        speaker.say("logged", client.id, number)
+        number += 1
+        time.sleep(plan["pause_s"])
+    speaker.say_json("times", {"calls_ms": calls_ms, "copies_ms": copies_ms})
+    say_stats(client, speaker, client.close(200))
+
+
+def close_when_stopped(plan: Plan, speaker: Speaker) -> None:
+    """Log one picture and say "ready"; when the daemon is stopped log ``count`` more, and close."""
+    client = connect(plan, speaker)
+    client.log_image("image", numbered(0), step=0)
+    client.flush(60)
+    speaker.say("ready")
+    while client.log_image("image", numbered(0), step=0).wait(0.3):
+        pass
+    for number in range(plan["count"]):
+        client.log_image("image", numbered(number, tuple(plan["shape"])), step=number)
+    began = time.monotonic()
+    stats = client.close(plan["close_s"])
+    speaker.say("closed", time.monotonic() - began)
+    say_stats(client, speaker, stats)

@@ -1,0 +1,118 @@
+"""A daemon that stands still delays no call and loses no image, and ends nobody's patience."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import daemons
+from accounting import check_accounts
+from fault_plan import FaultPlan
+from nursery import Nursery
+from pictures import assert_steps_are_numbers
+from waiting import TIME_FACTOR
+
+
+@pytest.mark.parametrize("shape", [(512, 512, 3), (1080, 1920, 3)], ids=["512", "1080p"])
+def test_stopped_daemon_delays_no_call_and_everything_arrives(
+    plan: FaultPlan,
+    nursery: Nursery,
+    tmp_path: Path,
+    run_dir: Path,
+    runtime_dir: Path,
+    shape: tuple[int, ...],
+) -> None:
+    """While the daemon is stopped calls go on at their pace; after SIGCONT every image is saved."""
+    stop_s = plan.repeats(suite=3, full=30)
+    trainer = nursery.start(
+        "training:log_at_pace",
+        tmp_path / "trainer",
+        run_dir=str(run_dir),
+        shape=shape,
+        stop=str(tmp_path / "stop"),
+        pause_s=0.02 if shape[0] < 1000 else 0.1,
+    )
+    trainer.wait_for("logged")
+    daemon = daemons.the_daemon_of(runtime_dir)
+    os.kill(daemon.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    while time.monotonic() < began + stop_s:
+        time.sleep(0.1)
+    (tmp_path / "stop").touch()
+    (times,) = map(json.loads, trainer.wait_for("times"))
+    os.kill(daemon.pid, signal.SIGCONT)
+    trainer.wait_for("stats", timeout_s=240)
+    assert trainer.wait() == 0, trainer.complaints()
+    ((_, counts),) = trainer.stats().items()
+    account = check_accounts(run_dir, clients=trainer.stats())
+    assert_steps_are_numbers(run_dir, list(account.rows.values()))
+    lost = counts["accepted"] - counts["saved"]
+    plan.record(
+        "3 daemon stopped",
+        f"The daemon is stopped for {stop_s} s while images of {'×'.join(map(str, shape))} are logged",
+        times=1,
+        images=counts["accepted"],
+        lost=lost,
+        measured=_percentiles(times) + f", {counts['spilled']} spilled",
+    )
+    assert lost == 0, counts
+
+
+def _percentiles(times: dict[str, Any]) -> str:
+    calls, copies = sorted(times["calls_ms"]), sorted(times["copies_ms"])
+    return (
+        f"log_image took {calls[len(calls) // 2]:.2f} ms (median), {calls[len(calls) * 99 // 100]:.2f} ms (p99), "
+        f"numpy's copy {copies[len(copies) // 2]:.2f} ms, {copies[len(copies) * 99 // 100]:.2f} ms"
+    )
+
+
+@pytest.mark.parametrize("inline", [False, True], ids=["arena", "inline"])
+def test_close_on_stopped_daemon_is_bounded_and_loses_nothing(
+    plan: FaultPlan, nursery: Nursery, tmp_path: Path, run_dir: Path, runtime_dir: Path, inline: bool
+) -> None:
+    """close(timeout_s=2) returns within 3 s, reports what is unsaved, and the daemon saves it when it goes on."""
+    times = plan.repeats(suite=1, full=10)
+    images = unsaved = lost = 0
+    slowest_s = 0.0
+    for number in range(times):
+        run = run_dir / str(number)
+        trainer = nursery.start(
+            "training:close_when_stopped",
+            tmp_path / f"trainer-{number}",
+            run_dir=str(run),
+            count=100,
+            shape=(256, 256, 3),
+            inline=inline,
+            close_s=2.0,
+        )
+        trainer.wait_for("ready")
+        (daemon,) = [one for one in daemons.serving_in(runtime_dir) if str(run) in one.command]
+        os.kill(daemon.pid, signal.SIGSTOP)
+        trainer.wait_for("stats")
+        assert trainer.wait() == 0, trainer.complaints()
+        (took_s,) = map(float, trainer.said_after("closed"))
+        ((_, counts),) = trainer.stats().items()
+        assert counts["pending"] == counts["accepted"] - counts["saved"] >= 100
+        assert f"{counts['pending']} images not yet saved" in trainer.complaints()
+        os.kill(daemon.pid, signal.SIGCONT)
+        slowest_s = max(slowest_s, took_s)
+        images += counts["accepted"]
+        unsaved += counts["pending"]
+        daemons.wait_for_end(runtime_dir)
+        lost += counts["accepted"] - len(check_accounts(run, clients=trainer.stats()).saved)
+    plan.record(
+        "3 daemon stopped",
+        f"close(timeout_s=2) while the daemon is stopped, images {'inline' if inline else 'in shared memory'}",
+        times=times,
+        images=images,
+        lost=lost,
+        measured=f"it returned after {slowest_s:.2f} s at most and reported {unsaved} images as not yet saved",
+    )
+    assert slowest_s < 3.0 * TIME_FACTOR
+    assert lost == 0
