@@ -30,7 +30,7 @@ from rich.table import Table
 
 from pixlogd.encode import EncodeOptions, encode
 from pixlogd.encode.deflate import HAVE_ISAL
-from pixlogd.picture import Picture
+from pixlogd.rendering.picture import Picture
 
 Pixels = npt.NDArray[Any]
 Encode = Callable[[], bytes]

@@ -38,8 +38,8 @@ from digits_job.messages import Messages, ProcessReport, Progress, Score
 from digits_job.readme_picture import save_readme_picture
 from digits_job.report import complaints, costs_table, print_learning, print_where_to_look, processes_table
 from digits_job.weights import count_of
-from pixlog.contact_sheet import contact_sheet
-from pixlog.verify import verify
+from pixlog.reading.verify import verify
+from pixlog.sheet.contact_sheet import contact_sheet
 
 
 def main() -> int:

@@ -88,7 +88,7 @@ class Encoder:
         from concurrent.futures import Future, ThreadPoolExecutor
 
         from pixlogd.encode import EncodeOptions, encode
-        from pixlogd.picture import Picture
+        from pixlogd.rendering.picture import Picture
 
         chosen = EncodeOptions()
         self.pool = ThreadPoolExecutor(options["threads"])

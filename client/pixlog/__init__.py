@@ -15,8 +15,6 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pixlog.boxes import BoundingBoxes2D
-    from pixlog.classes import Classes
     from pixlog.client import Client, connect
     from pixlog.errors import (
         ClientClosed,
@@ -36,12 +34,14 @@ if TYPE_CHECKING:
         RunError,
         VersionMismatch,
     )
-    from pixlog.image import Image
-    from pixlog.keypoints import Keypoints
-    from pixlog.masks import ImageMask
-    from pixlog.polygons import Polygons
+    from pixlog.model.boxes import BoundingBoxes2D
+    from pixlog.model.classes import Classes
+    from pixlog.model.image import Image
+    from pixlog.model.keypoints import Keypoints
+    from pixlog.model.masks import ImageMask
+    from pixlog.model.polygons import Polygons
+    from pixlog.reading.run import Run
     from pixlog.receipt import Receipt
-    from pixlog.run import Run
     from pixlog.stats import Stats
 
     __version__: str
@@ -79,15 +79,15 @@ __all__ = [
 # Names are loaded when they are first used: a program that imports pixlog and logs nothing, such as a data loader's
 # worker or a test, pays next to nothing for it.
 _HOMES = {
-    "BoundingBoxes2D": "boxes",
-    "Classes": "classes",
+    "BoundingBoxes2D": "model.boxes",
+    "Classes": "model.classes",
     "Client": "client",
-    "Image": "image",
-    "ImageMask": "masks",
-    "Keypoints": "keypoints",
-    "Polygons": "polygons",
+    "Image": "model.image",
+    "ImageMask": "model.masks",
+    "Keypoints": "model.keypoints",
+    "Polygons": "model.polygons",
     "Receipt": "receipt",
-    "Run": "run",
+    "Run": "reading.run",
     "Stats": "stats",
     "connect": "client",
 }

@@ -23,18 +23,18 @@ from typing import Any, Final, Unpack
 
 import numpy as np
 
-from pixlog.delivery import Delivery
-from pixlog.describe import Described, Item, describe
 from pixlog.environment import PIXLOG_HOST, PIXLOG_RUN_DIR
 from pixlog.errors import ClientClosed, ConfigError, InputTypeError
 from pixlog.log_options import LogOptions
+from pixlog.model.describe import Described, Item, describe
+from pixlog.model.plain import plain
 from pixlog.notices import Notices, kind_of
 from pixlog.options import ClientOptions, resolve_client_options
-from pixlog.plain import plain
 from pixlog.process_identity import started_ticks
 from pixlog.protocol import MAJOR, MINOR, Header, PackedMap, pack_map
 from pixlog.receipt import Receipt
 from pixlog.rendezvous import dialer
+from pixlog.sending.delivery import Delivery
 from pixlog.signal_exceptions import pass_on
 from pixlog.stats import Stats
 

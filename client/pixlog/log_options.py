@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
-    from pixlog.classes import Classes
+    from pixlog.model.classes import Classes
 
 
 class LogOptions(TypedDict, total=False):

@@ -17,8 +17,8 @@ from pixlog import __version__
 from pixlog.environment import PIXLOG_DAEMON
 from pixlog.errors import ConfigError, PixlogError
 from pixlog.rendezvous import SOCKET_PATH_LIMIT_NBYTES, runtime_dir
-from pixlogd.settings_merge import misspelt_variables, parse_assignments, resolve_settings
-from pixlogd.settings_text import effective_toml
+from pixlogd.config.settings_merge import misspelt_variables, parse_assignments, resolve_settings
+from pixlogd.config.settings_text import effective_toml
 
 app = typer.Typer(
     add_completion=False,

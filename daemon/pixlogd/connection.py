@@ -17,11 +17,11 @@ from typing import Protocol
 
 from pixlog.errors import ProtocolError
 from pixlog.protocol import Header, Kind, Limits, encode_head
+from pixlogd.config.settings import Settings
 from pixlogd.descriptors import is_to_spare
-from pixlogd.open_run import Ack, ClientRecord
 from pixlogd.payload import MappedArena
+from pixlogd.rundir.open_run import Ack, ClientRecord
 from pixlogd.session import ArenaOffer, Broken, Event, Session, State
-from pixlogd.settings import Settings
 
 log = logging.getLogger("pixlogd")
 

@@ -15,7 +15,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from pixlogd.open_run import OpenRun
+from pixlogd.rundir.open_run import OpenRun
 from pixlogd.tally import LATENCY_BOUNDS_S, Histogram
 
 log = logging.getLogger("pixlogd")

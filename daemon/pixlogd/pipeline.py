@@ -20,8 +20,8 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from pixlogd.open_run import ClientRecord, Entry, OpenRun
-from pixlogd.settings import Settings
+from pixlogd.config.settings import Settings
+from pixlogd.rundir.open_run import ClientRecord, Entry, OpenRun
 from pixlogd.work import Finished, Outcome, process
 
 log = logging.getLogger("pixlogd")

@@ -17,9 +17,9 @@ from typing import Any, BinaryIO
 
 from pixlog.environment import PIXLOG_HOST
 from pixlog.errors import ConfigError, PixlogError, RunDirError
+from pixlogd.config.settings import Settings
 from pixlogd.descriptors import raise_limit
 from pixlogd.server import run_server
-from pixlogd.settings import Settings
 
 log = logging.getLogger("pixlogd")
 

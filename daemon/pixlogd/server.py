@@ -24,16 +24,16 @@ from pixlog.errors import PixlogError, RunDirError
 from pixlog.protocol import Header
 from pixlog.rendezvous import dial
 from pixlog.writer_mark import safe_host
+from pixlogd.config.settings import Settings
 from pixlogd.connection import Connection
 from pixlogd.descriptors import is_to_spare
 from pixlogd.metrics import MetricsServer
-from pixlogd.open_run import ClientRecord, Entry, OpenRun
 from pixlogd.payload import Payload, SpilledPayload
 from pixlogd.pipeline import Pipeline
-from pixlogd.recall import recall
-from pixlogd.recovery import Recovery
+from pixlogd.rundir.open_run import ClientRecord, Entry, OpenRun
+from pixlogd.rundir.recall import recall
+from pixlogd.rundir.recovery import Recovery
 from pixlogd.session import Control, Event, Hello, InArena, InSpill, Log
-from pixlogd.settings import Settings
 from pixlogd.status import status_of
 
 log = logging.getLogger("pixlogd")

@@ -28,8 +28,8 @@ def main() -> None:
 def _become_daemon(run_dir: Path, socket_path: Path, ready_fd: int) -> int:
     try:
         from pixlog.errors import PixlogError
+        from pixlogd.config.settings_merge import resolve_settings
         from pixlogd.serve import refusal_word, serve
-        from pixlogd.settings_merge import resolve_settings
     except ImportError as exc:
         _say(ready_fd, f"missing daemon {exc.name or exc}")
         return 1

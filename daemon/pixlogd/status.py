@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from pixlog.protocol import Header
-from pixlogd.open_run import ClientRecord, OpenRun
+from pixlogd.rundir.open_run import ClientRecord, OpenRun
 
 if TYPE_CHECKING:
     from pixlogd.server import Server

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pixlog.errors import InputError, PixlogError
-from pixlogd.library import NotThereYet
-from pixlogd.manifest import FORMAT_VERSION, encode_row
-from pixlogd.media_file import EarlierFile, MediaFile
-from pixlogd.open_run import Ack, Entry
+from pixlogd.config.settings import Settings
 from pixlogd.payload import buffers_of
-from pixlogd.render import Rendered, render
-from pixlogd.settings import Settings
-from pixlogd.store import Placement
+from pixlogd.rendering.media_file import EarlierFile, MediaFile
+from pixlogd.rendering.render import Rendered, render
+from pixlogd.rundir.library import NotThereYet
+from pixlogd.rundir.manifest import FORMAT_VERSION, encode_row
+from pixlogd.rundir.open_run import Ack, Entry
+from pixlogd.rundir.store import Placement
 
 log = logging.getLogger("pixlogd")
 

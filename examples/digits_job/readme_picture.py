@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pixlog
-from pixlog.contact_sheet import contact_sheet
+from pixlog.sheet.contact_sheet import contact_sheet
 
 _KEYS = ("train/input", "val/found", "val/error", "val/misread")
 _STEPS = (1, 16)  # epochs; the inputs of training steps 1 and 16 are logged as well

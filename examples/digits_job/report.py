@@ -15,7 +15,7 @@ from rich.table import Table
 import pixlog
 from digits_job.clock import Calls
 from digits_job.messages import ProcessReport, Score
-from pixlog.verify import VerifyReport
+from pixlog.reading.verify import VerifyReport
 
 _BARS = "▁▂▃▄▅▆▇█"
 _CLOCKS = ("wall_s", "cpu_s")

@@ -55,7 +55,7 @@ def test_reader_loads_neither_pillow_nor_the_client(written: WrittenRun) -> None
     """Opening a run and listing its rows imports numpy and the standard library alone."""
     written.image("k", 0)
     code = (
-        f"import sys, pixlog.run; run = pixlog.run.Run({str(written.path)!r}); run.summary(); list(run.images('k'))\n"
+        f"import sys, pixlog; run = pixlog.Run({str(written.path)!r}); run.summary(); list(run.images('k'))\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules} & {'PIL', 'typer', 'rich', 'asyncio'}))"
     )
     assert _python("-c", code).stdout == "[]\n"

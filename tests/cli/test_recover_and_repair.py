@@ -19,8 +19,8 @@ import pytest
 import daemons
 import pixlog
 from pixlog.process_identity import started_ticks
-from pixlog.repair import repair
-from pixlog.verify import verify
+from pixlog.reading.repair import repair
+from pixlog.reading.verify import verify
 from pixlog.writer_mark import own_mark, safe_host
 from waiting import scaled_s, wait_until
 from written_runs import WrittenRun

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import pixlog
-from pixlog.arena import SHARED_SUPPORTED
+from pixlog.sending.arena import SHARED_SUPPORTED
 from scripted_daemon import ScriptedDaemon, scripted_daemon
 
 Connect = Callable[..., pixlog.Client]
@@ -26,7 +26,7 @@ def daemon() -> Iterator[ScriptedDaemon]:
 def payload_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return how pixels travel in this test."""
     if request.param == "inline":
-        monkeypatch.setattr("pixlog.delivery.SHARED_SUPPORTED", False)
+        monkeypatch.setattr("pixlog.sending.delivery.SHARED_SUPPORTED", False)
     elif not SHARED_SUPPORTED:
         pytest.skip("this system has no memfds")
     return str(request.param)

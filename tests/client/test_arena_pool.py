@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from memfds import open_count
-from pixlog.arena import ALIGN_NBYTES, SHARED_SUPPORTED, Arena, ArenaPool, Region
+from pixlog.sending.arena import ALIGN_NBYTES, SHARED_SUPPORTED, Arena, ArenaPool, Region
 
 MIB = 1024 * 1024
 shared_only = pytest.mark.skipif(not SHARED_SUPPORTED, reason="this system has no memfds")

@@ -13,9 +13,9 @@ import pytest
 
 import pixlog
 from pixlog.protocol import Kind, encode_head
-from pixlog.spill import Spill
+from pixlog.sending.spill import Spill
+from pixlogd.rundir.spill_files import read_spill_file
 from pixlogd.session import InSpill
-from pixlogd.spill_files import read_spill_file
 from scripted_daemon import ScriptedDaemon
 from waiting import wait_until
 
@@ -126,7 +126,7 @@ def test_cut_in_the_middle_of_a_frame_loses_nothing(
     daemon: ScriptedDaemon, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Connections that break again and again, with frames half sent, end with every call saved once."""
-    monkeypatch.setattr("pixlog.link._RETRY_FIRST_S", 0.001)
+    monkeypatch.setattr("pixlog.sending.link._RETRY_FIRST_S", 0.001)
     client = connect(buffer_bytes="64MiB")
     for turn in range(8):
         for number in range(5):

@@ -7,7 +7,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixlog.arena import Extents
+from pixlog.sending.arena import Extents
 
 SIZE = 60
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixlog.gather import copy_into, lay_out, private_copy
+from pixlog.sending.gather import copy_into, lay_out, private_copy
 
 PIECES = [
     pytest.param(b"", id="empty"),

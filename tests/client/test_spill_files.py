@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from memfds import open_count
-from pixlog import spill as spill_module
 from pixlog.errors import ProtocolError
 from pixlog.protocol import FrameDecoder, Kind, encode_head
-from pixlog.spill import Spill, Spilled
+from pixlog.sending import spill as spill_module
+from pixlog.sending.spill import Spill, Spilled
 from pixlogd.payload import SpilledPayload
-from pixlogd.spill_files import read_spill_file
+from pixlogd.rundir.spill_files import read_spill_file
 from small_disks import file_size_limit, tiny_disk
 from wire_frames import CLIENT, frame, gray_pixels, hello_header, log_header, payload_of
 

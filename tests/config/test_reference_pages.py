@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 import pixlogd
 import reference_pages
 from pixlog import environment
-from pixlogd.encode_defaults import EncodeDefaults
-from pixlogd.settings import KeyDefaults, Settings
-from pixlogd.settings_merge import SCALARS, ResolvedSettings, resolve_settings
-from pixlogd.settings_text import effective_toml
+from pixlogd.config.encode_defaults import EncodeDefaults
+from pixlogd.config.settings import KeyDefaults, Settings
+from pixlogd.config.settings_merge import SCALARS, ResolvedSettings, resolve_settings
+from pixlogd.config.settings_text import effective_toml
 
 REWRITE = "run  make reference"
 

@@ -10,11 +10,11 @@ import pytest
 
 from pixlog.bytecount import MIB
 from pixlog.errors import ConfigError
-from pixlogd import settings as settings_module
-from pixlogd.cpus import usable_cpu_count
-from pixlogd.encode_defaults import EncodeDefaults
-from pixlogd.settings import Settings, default_encode_workers
-from pixlogd.settings_merge import (
+from pixlogd.config import settings as settings_module
+from pixlogd.config.cpus import usable_cpu_count
+from pixlogd.config.encode_defaults import EncodeDefaults
+from pixlogd.config.settings import Settings, default_encode_workers
+from pixlogd.config.settings_merge import (
     SCALARS,
     load_settings,
     misspelt_variables,

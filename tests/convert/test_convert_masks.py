@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pixlog.errors import InputError, InputTypeError
-from pixlogd.render import Rendered
+from pixlogd.rendering.render import Rendered
 from rendering import Call, decode, encoded, pixels_of
 
 Array = npt.NDArray[Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixlogd import names
+from pixlogd.rendering import names
 
 DIGEST = "0123456789abcdef" * 4
 

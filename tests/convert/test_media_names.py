@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixlogd.names import DIRECTORIES, MAX_COMPONENT_BYTES, MAX_PATH_BYTES, media_path
+from pixlogd.rendering.names import DIRECTORIES, MAX_COMPONENT_BYTES, MAX_PATH_BYTES, media_path
 
 SHA = "0123456789abcdef" * 4
 SHA20 = SHA[:20]

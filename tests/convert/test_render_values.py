@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from pixlog.errors import InputError
-from pixlogd.encode_defaults import EncodeDefaults
-from pixlogd.media_file import EarlierFile, MediaFile
-from pixlogd.render import Rendered, StoredImage
+from pixlogd.config.encode_defaults import EncodeDefaults
+from pixlogd.rendering.media_file import EarlierFile, MediaFile
+from pixlogd.rendering.render import Rendered, StoredImage
 from rendering import Call, decode
 
 IMAGE = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)

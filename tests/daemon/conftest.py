@@ -30,13 +30,13 @@ def shared_daemon(request: pytest.FixtureRequest) -> Iterator[Daemon]:
 def payload_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return how pixels travel in this test; clients that it connects follow."""
     if request.param == "inline":
-        monkeypatch.setattr("pixlog.delivery.SHARED_SUPPORTED", False)
+        monkeypatch.setattr("pixlog.sending.delivery.SHARED_SUPPORTED", False)
     elif not _shared_memory_works():
         pytest.skip("this system has no memfds")
     return str(request.param)
 
 
 def _shared_memory_works() -> bool:
-    from pixlog.arena import SHARED_SUPPORTED
+    from pixlog.sending.arena import SHARED_SUPPORTED
 
     return SHARED_SUPPORTED

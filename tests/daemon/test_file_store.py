@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from fsync_log import FsyncLog
-from pixlogd.store import FileStore
+from pixlogd.rundir.store import FileStore
 from small_disks import file_size_limit, tiny_disk
 
 
@@ -179,7 +179,7 @@ def test_store_leaves_nothing_when_it_is_killed(run_dir: Path) -> None:
     program = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from pixlogd import store\n"
+        "from pixlogd.rundir import store\n"
         "real = os.write\n"
         "def half(fd, data):\n"
         "    real(fd, bytes(data)[:5])\n"

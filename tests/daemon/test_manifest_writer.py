@@ -13,7 +13,7 @@ import pytest
 
 from fsync_log import FsyncLog
 from pixlog.errors import InputError
-from pixlogd.manifest import ManifestWriter, encode_row
+from pixlogd.rundir.manifest import ManifestWriter, encode_row
 from small_disks import file_size_limit, tiny_disk
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pixlogd.packed_store import PackedStore
-from pixlogd.store import Placement
+from pixlogd.rundir.packed_store import PackedStore
+from pixlogd.rundir.store import Placement
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from daemon_rooms import client_of, entry_of, open_run, row_of
 from pixlog.protocol import Header
-from pixlogd.open_run import ClientRecord, OpenRun
-from pixlogd.settings import Settings
+from pixlogd.config.settings import Settings
+from pixlogd.rundir.open_run import ClientRecord, OpenRun
 from pixlogd.work import Finished, process
 from wire_frames import log_header
 from written_runs import encode, gray

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pixlogd.recall import recall
+from pixlogd.rundir.recall import recall
 from wire_frames import CLIENT
 from written_runs import WrittenRun, gray, line_of
 

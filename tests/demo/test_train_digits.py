@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import pixlog
-from pixlog.verify import VerifyFailure, VerifyReport, verify
+from pixlog.reading.verify import VerifyFailure, VerifyReport, verify
 from waiting import scaled_s
 from written_runs import WrittenRun
 

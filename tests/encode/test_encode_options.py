@@ -12,7 +12,7 @@ import pytest
 
 from pixlog.errors import InputError
 from pixlogd.encode import EncodeOptions, deflate, encode, plan, png
-from pixlogd.picture import Picture
+from pixlogd.rendering.picture import Picture
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from PIL import Image, features
 
 from pixlog.errors import InputError
 from pixlogd.encode import Encoded, EncodeOptions, encode
-from pixlogd.picture import Picture
+from pixlogd.rendering.picture import Picture
 
 _HAS_AVIF = bool(features.check("avif"))
 _SHAPES = [(1, 1), (1, 9), (9, 1), (13, 17), (300, 401)]

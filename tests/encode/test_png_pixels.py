@@ -18,7 +18,7 @@ from PIL import Image
 from pixlog.errors import InputError
 from pixlogd.encode import EncodeOptions, encode
 from pixlogd.encode import png as png_module
-from pixlogd.picture import Picture
+from pixlogd.rendering.picture import Picture
 
 Pixels = npt.NDArray[Any]
 

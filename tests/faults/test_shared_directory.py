@@ -16,7 +16,7 @@ from accounting import check_accounts
 from fault_plan import FaultPlan
 from nursery import Nursery, Trainer
 from pictures import assert_steps_are_numbers
-from pixlog.verify import verify
+from pixlog.reading.verify import verify
 from waiting import scaled_s, wait_until
 
 HOSTS = ("node-a", "node-b")

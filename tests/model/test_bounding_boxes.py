@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixlog.boxes import BoundingBoxes2D
 from pixlog.errors import InputError, InputKeyError, InputTypeError
+from pixlog.model.boxes import BoundingBoxes2D
 
 MIDDLE = {"middle": [0.5, 0.5], "width": 0.1, "height": 0.2}
 CORNERS = {"minX": 0.1, "maxX": 0.2, "minY": 0.3, "maxY": 0.4}

@@ -13,8 +13,8 @@ from hypothesis.extra import numpy as hnp
 
 from described_arrays import logical_array
 from pixlog.capture import ArraySource, capture
-from pixlog.describe import describe
 from pixlog.errors import InputError, InputTypeError
+from pixlog.model.describe import describe
 
 DTYPES = [
     *("?", "u1", "i1", "<u2", ">u2", "<i2", ">i2", "<u4", ">u4", "<i4", ">i4", "<u8", ">u8", "<i8", ">i8"),

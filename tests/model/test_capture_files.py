@@ -23,7 +23,7 @@ from pixlog.errors import (
     InputFileMissing,
     InputTypeError,
 )
-from pixlog.image import Image
+from pixlog.model.image import Image
 
 SIZE = (37, 21)
 

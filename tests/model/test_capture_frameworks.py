@@ -9,10 +9,10 @@ import pytest
 
 from described_arrays import logical_array
 from pixlog.capture import ArraySource, capture
-from pixlog.describe import describe
 from pixlog.errors import InputError, InputTypeError
-from pixlog.image import Image
-from pixlog.masks import ImageMask
+from pixlog.model.describe import describe
+from pixlog.model.image import Image
+from pixlog.model.masks import ImageMask
 
 
 @pytest.fixture

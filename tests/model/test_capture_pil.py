@@ -12,9 +12,9 @@ from PIL import Image as PilImage
 from PIL import ImageCms
 
 from described_arrays import buffer_bytes
-from pixlog.describe import describe
 from pixlog.errors import InputError
-from pixlog.image import Image
+from pixlog.model.describe import describe
+from pixlog.model.image import Image
 
 MODES = [
     "1",

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from pixlog.capture import capture
-from pixlog.describe import describe
 from pixlog.errors import InputTypeError
-from pixlog.image import Image
+from pixlog.model.describe import describe
+from pixlog.model.image import Image
 
 
 @pytest.mark.parametrize(

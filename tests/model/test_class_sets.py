@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixlog.classes import Classes
 from pixlog.errors import InputError
-from pixlog.image import Image
+from pixlog.model.classes import Classes
+from pixlog.model.image import Image
 
 POSITION = {"minX": 0, "maxX": 1, "minY": 0, "maxY": 1}
 

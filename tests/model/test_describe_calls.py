@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from described_arrays import array_of, logical_array
-from pixlog.describe import describe
 from pixlog.errors import InputError, InputTypeError
-from pixlog.image import Image
+from pixlog.model.describe import describe
+from pixlog.model.image import Image
 
 GRAY = np.arange(12, dtype=np.uint8).reshape(3, 4)
 

@@ -14,10 +14,10 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image as PilImage
 
 from pixlog.capture import ArraySource, EncodedSource
-from pixlog.describe import describe
 from pixlog.errors import InputError, InputTypeError
-from pixlog.image import Image
-from pixlog.masks import ImageMask
+from pixlog.model.describe import describe
+from pixlog.model.image import Image
+from pixlog.model.masks import ImageMask
 
 
 def _ids(data: Any, **fields: Any) -> npt.NDArray[Any]:

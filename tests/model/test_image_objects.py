@@ -12,9 +12,9 @@ import pytest
 from PIL import Image as PilImage
 
 from described_arrays import logical_array
-from pixlog.describe import describe
 from pixlog.errors import InputError, InputTypeError
-from pixlog.image import Image
+from pixlog.model.describe import describe
+from pixlog.model.image import Image
 from pixlog.receipt import Receipt
 
 GRAY = np.arange(12, dtype=np.uint8).reshape(3, 4)

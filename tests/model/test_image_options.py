@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pixlog.errors import InputError, InputTypeError
-from pixlog.image import Image
+from pixlog.model.image import Image
 
 RGB = np.zeros((5, 6, 3), np.uint8)
 

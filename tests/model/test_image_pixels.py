@@ -15,9 +15,9 @@ from PIL import Image as PilImage
 
 from described_arrays import buffer_bytes
 from pixlog.capture import ArraySource
-from pixlog.describe import describe
 from pixlog.errors import InputError, InputFileError
-from pixlog.image import Image
+from pixlog.model.describe import describe
+from pixlog.model.image import Image
 from pixlogd.convert import convert
 
 RNG = np.random.default_rng(7)

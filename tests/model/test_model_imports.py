@@ -17,7 +17,7 @@ image = pixlog.Image(
     boxes={"b": {"box_data": [{"position": {"minX": 0, "maxX": 1, "minY": 0, "maxY": 1}, "class_id": 1}]}},
     masks={"m": {"mask_data": np.zeros((8, 9), int)}},
 )
-from pixlog.describe import describe
+from pixlog.model.describe import describe
 describe(image)
 describe(np.zeros((2, 3, 16, 16)))
 try:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixlog.describe import describe
 from pixlog.errors import InputError
-from pixlog.image import Image
-from pixlog.keypoints import Keypoints
-from pixlog.polygons import Polygons
+from pixlog.model.describe import describe
+from pixlog.model.image import Image
+from pixlog.model.keypoints import Keypoints
+from pixlog.model.polygons import Polygons
 
 RING = [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]
 POINTS = [[0.1, 0.2, 2], [0.3, 0.4, 1], [0.5, 0.6, 0]]

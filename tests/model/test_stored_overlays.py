@@ -11,9 +11,9 @@ import pytest
 
 import pixlog
 from pixlog.errors import InputError, InputTypeError, RunError
-from pixlog.image import Image
+from pixlog.model.image import Image
+from pixlog.model.stored_overlays import stored_overlays
 from pixlog.receipt import Receipt
-from pixlog.stored_overlays import stored_overlays
 
 PIXELS = np.zeros((8, 9), np.uint8)
 BOXES = {"box_data": [{"position": {"minX": 0, "maxX": 1, "minY": 0, "maxY": 1}, "class_id": 1}]}

@@ -65,7 +65,7 @@ def test_public_names_exist() -> None:
 
 def test_settings_load_no_event_loop() -> None:
     """Reading the daemon's settings needs neither Pillow nor an event loop, so that --print-config works anywhere."""
-    loaded = modules_loaded_by("import pixlogd.settings_merge, pixlogd.settings_text")
+    loaded = modules_loaded_by("import pixlogd.config.settings_merge, pixlogd.config.settings_text")
     assert loaded & {"PIL", "asyncio", "uvloop", "isal", "aiofiles", "typer"} == set()
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixlog.contact_sheet import contact_sheet
 from pixlog.errors import InputError, RunError
-from pixlog.overlay_drawing import box_corners, class_color, lay_mask
-from pixlog.run import Run
-from pixlog.sheet_fonts import drawable
-from pixlog.thumbnail import thumbnail_of
+from pixlog.reading.run import Run
+from pixlog.sheet.contact_sheet import contact_sheet
+from pixlog.sheet.overlay_drawing import box_corners, class_color, lay_mask
+from pixlog.sheet.sheet_fonts import drawable
+from pixlog.sheet.thumbnail import thumbnail_of
 from written_runs import WrittenRun, gray
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pixlog.run import Run
+from pixlog.reading.run import Run
 from written_runs import WrittenRun, gray
 
 PAGE = Path(__file__).parents[2] / "docs" / "run-directory.md"

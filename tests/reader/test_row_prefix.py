@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixlog.row_prefix import STATES, read_prefixes
-from pixlog.run import Run
-from pixlog.segment_scan import check_row
+from pixlog.reading.row_prefix import STATES, read_prefixes
+from pixlog.reading.run import Run
+from pixlog.reading.segment_scan import check_row
 from written_runs import WrittenRun, line_of
 
 _FIELDS = ("key", "step", "rank", "client", "seq", "state", "time")

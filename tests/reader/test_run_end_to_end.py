@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 import pixlog
-from pixlog.verify import verify
+from pixlog.reading.verify import verify
 from waiting import scaled_s, wait_until
 
 _WORKER = """

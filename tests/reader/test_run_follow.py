@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pixlog.run import Run
+from pixlog.reading.run import Run
 from waiting import scaled_s
 from written_runs import WrittenRun, line_of
 

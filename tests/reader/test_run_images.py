@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pixlog.errors import RunError
-from pixlog.run import Run
+from pixlog.reading.run import Run
 from written_runs import WrittenRun, gray
 
 

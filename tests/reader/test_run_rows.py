@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pixlog.errors import InputError, InputTypeError, RunError
-from pixlog.run import Run
+from pixlog.reading.run import Run
 from written_runs import WrittenRun
 
 

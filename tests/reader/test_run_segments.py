@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pixlog import segment_scan
 from pixlog.errors import RunError
-from pixlog.run import Run
+from pixlog.reading import segment_scan
+from pixlog.reading.run import Run
 from written_runs import WrittenRun, line_of
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pixlog.run import Run
-from pixlog.verify import VerifyReport, verify
+from pixlog.reading.run import Run
+from pixlog.reading.verify import VerifyReport, verify
 from written_runs import WrittenRun, gray, line_of
 
 

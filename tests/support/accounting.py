@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from pixlog.reading.verify import VerifyReport, verify
 from pixlog.stats import Stats
-from pixlog.verify import VerifyReport, verify
 
 Row: TypeAlias = dict[str, Any]
 Call: TypeAlias = tuple[str, int]

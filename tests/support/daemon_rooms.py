@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pixlog.protocol import Header
-from pixlogd.open_run import ClientRecord, Entry, OpenRun
+from pixlogd.config.settings import Settings
+from pixlogd.rundir.open_run import ClientRecord, Entry, OpenRun
 from pixlogd.session import parse_hello, parse_log
-from pixlogd.settings import Settings
 from pixlogd.work import Finished
 from wire_frames import gray_pixels, hello_header
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pixlog.describe import Described
+from pixlog.model.describe import Described
 
 
 def logical_array(described: Described, index: int = 0) -> npt.NDArray[Any]:

@@ -22,14 +22,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PilImage
 
-import pixlog.image
+import pixlog.model.image
 from parity_cases import Case
 from parity_inputs import build_array, build_file, build_literal, build_overlays, build_pil
-from pixlog.describe import describe
 from pixlog.errors import PixlogError
+from pixlog.model.describe import describe
 from pixlog.pixels.samples import round_to_bfloat16
-from pixlogd.encode_defaults import EncodeDefaults
-from pixlogd.render import Rendered, render
+from pixlogd.config.encode_defaults import EncodeDefaults
+from pixlogd.rendering.render import Rendered, render
 from rendering import Call
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -163,7 +163,7 @@ def _rendered(case: Case, directory: Path) -> Rendered:
     return render(header, buffers, EncodeDefaults())
 
 
-def _image(description: dict[str, Any], directory: Path) -> pixlog.image.Image:
+def _image(description: dict[str, Any], directory: Path) -> pixlog.model.image.Image:
     options = build_overlays(description["options"], directory)
     source = description["source"]
     data: Any
@@ -180,7 +180,7 @@ def _image(description: dict[str, Any], directory: Path) -> pixlog.image.Image:
         case _:
             data = build_literal(source["value"], directory)
     try:
-        return pixlog.image.Image(data, contract="wandb", **options)
+        return pixlog.model.image.Image(data, contract="wandb", **options)
     finally:
         if isinstance(data, io.IOBase):
             data.close()

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from pixlogd.settings_merge import SCALARS, variable_of
-from pixlogd.settings_text import reference_toml
+from pixlogd.config.settings_merge import SCALARS, variable_of
+from pixlogd.config.settings_text import reference_toml
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TOML_PATH: Final = ROOT / "config" / "pixlogd.toml"

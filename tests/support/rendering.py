@@ -11,8 +11,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from pixlog.pixels.layout import infer_layout
-from pixlogd.encode_defaults import EncodeDefaults
-from pixlogd.render import Rendered, StoredImages, render
+from pixlogd.config.encode_defaults import EncodeDefaults
+from pixlogd.rendering.render import Rendered, StoredImages, render
 
 Array = npt.NDArray[Any]
 Item = dict[str, Any]

@@ -12,9 +12,9 @@ import numpy as np
 import pixlog
 from nursery import Plan, Speaker
 from pictures import numbered
-from pixlog import delivery
 from pixlog.client import Client
 from pixlog.rendezvous import socket_for, start_lock
+from pixlog.sending import delivery
 
 
 def connect(plan: Plan, speaker: Speaker) -> Client:

@@ -12,8 +12,8 @@ import pytest
 import pixlog
 from pixlog.control import request
 from pixlog.rendezvous import socket_for
+from pixlogd.config.setting_kinds import Address
 from pixlogd.metrics import metrics_text
-from pixlogd.setting_kinds import Address
 from pixlogd.tally import LATENCY_BOUNDS_S, Histogram
 from waiting import scaled_s, wait_until
 

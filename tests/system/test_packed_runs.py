@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pixlog
-from pixlog.verify import verify
+from pixlog.reading.verify import verify
 from waiting import scaled_s
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pixlog
-from pixlog.verify import verify
+from pixlog.reading.verify import verify
 from waiting import scaled_s
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pixlog.errors import RunError
-from pixlog.run import Run
+from pixlog.reading.run import Run
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The run directory.", show_default=False)]
 KeyOption = Annotated[

@@ -19,7 +19,7 @@ from pixlog.cli.terminal import count_text, messages, plain, printable, results,
 from pixlog.control import request
 from pixlog.errors import ConnectError
 from pixlog.process_identity import is_alive, started_ticks
-from pixlog.run import Run
+from pixlog.reading.run import Run
 
 _POLL_S = 0.05
 

@@ -31,10 +31,10 @@ from pixlog.cli.terminal import (
     results,
     spinner,
 )
-from pixlog.media_totals import MediaTotal
-from pixlog.rows import Row, Rows
-from pixlog.run import Run
-from pixlog.run_summary import KeySummary, RunSummary
+from pixlog.reading.media_totals import MediaTotal
+from pixlog.reading.rows import Row, Rows
+from pixlog.reading.run import Run
+from pixlog.reading.run_summary import KeySummary, RunSummary
 
 _STATE_STYLES = {"saved": "green", "failed": "red", "dropped": "yellow"}
 

@@ -11,8 +11,8 @@ import typer
 from pixlog.cli.choosing import RunArgument
 from pixlog.cli.find_daemon import daemon_of
 from pixlog.cli.terminal import count_text, messages, plain, printable, progress_bar, results
-from pixlog.recover import Left
-from pixlog.recover import recover as recover_run
+from pixlog.reading.recover import Left
+from pixlog.reading.recover import recover as recover_run
 
 
 def recover(

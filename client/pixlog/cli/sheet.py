@@ -9,9 +9,9 @@ import typer
 
 from pixlog.cli.choosing import KeyOption, RunArgument, StepOption, chosen_keys, parse_steps
 from pixlog.cli.terminal import plain, progress_bar, results, spinner
-from pixlog.contact_sheet import contact_sheet as make_contact_sheet
 from pixlog.errors import InputError
-from pixlog.run import Run
+from pixlog.reading.run import Run
+from pixlog.sheet.contact_sheet import contact_sheet as make_contact_sheet
 
 
 def contact_sheet(

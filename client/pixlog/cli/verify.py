@@ -13,10 +13,10 @@ from rich.console import Console
 from pixlog.cli.choosing import JsonOption, RunArgument
 from pixlog.cli.find_daemon import daemon_of
 from pixlog.cli.terminal import count_text, nbytes_text, plain, printable, progress_bar, results, spinner
-from pixlog.repair import Repaired, repair
-from pixlog.run import Run
-from pixlog.verify import VerifyReport
-from pixlog.verify import verify as verify_run
+from pixlog.reading.repair import Repaired, repair
+from pixlog.reading.run import Run
+from pixlog.reading.verify import VerifyReport
+from pixlog.reading.verify import verify as verify_run
 
 _NAMES_SHOWN = 10
 

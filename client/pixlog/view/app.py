@@ -22,8 +22,8 @@ from starlette.routing import Route
 
 from pixlog import __version__
 from pixlog.errors import InputError, PixlogError
-from pixlog.saved_image import SavedImage
-from pixlog.stored_media import ImageFile, MediaFile, parse_json
+from pixlog.reading.saved_image import SavedImage
+from pixlog.reading.stored_media import ImageFile, MediaFile, parse_json
 from pixlog.view.expression import parse_expression
 from pixlog.view.gate import Access, Gate
 from pixlog.view.guarded_files import FileGone, FileRefused, content_type, read_guarded

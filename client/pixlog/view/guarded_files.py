@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from pixlog.errors import RunError
-from pixlog.stored_media import MediaFile
+from pixlog.reading.stored_media import MediaFile
 
 MAX_NBYTES: Final = 1 << 30
 """Larger files are not read into memory for the page."""

@@ -14,8 +14,8 @@ import numpy as np
 
 from pixlog.cli.find_daemon import daemon_of
 from pixlog.errors import ConnectError
-from pixlog.rows import Row
-from pixlog.run import Run
+from pixlog.reading.rows import Row
+from pixlog.reading.run import Run
 from pixlog.view.row_scans import RowScans
 
 _REFRESH_S: Final = 0.25

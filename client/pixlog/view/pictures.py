@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from pixlog.decoding import array_of_pil, decode_image
 from pixlog.errors import RunError
-from pixlog.saved_image import SavedImage
-from pixlog.stored_media import ImageFile
+from pixlog.reading.decoding import array_of_pil, decode_image
+from pixlog.reading.saved_image import SavedImage
+from pixlog.reading.stored_media import ImageFile
 from pixlog.view.guarded_files import FileGone, is_shown_by_browsers, read_guarded
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pixlog.row_table import RowTable
-from pixlog.rows import Row
+from pixlog.reading.row_table import RowTable
+from pixlog.reading.rows import Row
 
 Path = tuple[str, ...]
 """A field and the way into its JSON: ``("meta", "score")``."""

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from pixlog.errors import RunError
-from pixlog.rows import Row
-from pixlog.saved_image import SavedImage
+from pixlog.reading.rows import Row
+from pixlog.reading.saved_image import SavedImage
 from pixlog.view.guarded_files import is_shown_by_browsers
 
 _SHAPES = ("boxes", "polygons", "keypoints")

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pixlog.errors import InputError
-from pixlog.run import Run
+from pixlog.reading.run import Run
 from pixlog.view.expression import parse_expression
 from pixlog.view.row_fields import FIELDS, Path, indexed_values, meta_of, value_at
 

@@ -21,7 +21,7 @@ from pixlogd.convert.converted import Converted
 from pixlogd.convert.deep import keep_depth
 from pixlogd.convert.modes import natural_picture, reorder
 from pixlogd.convert.pillow import convert_mode
-from pixlogd.picture import Picture
+from pixlogd.rendering.picture import Picture
 
 _PLAIN_MODES: Final = {("HW", 2, 0): "L", ("HWC", 3, 2): "LA", ("HWC", 3, 3): "RGB", ("HWC", 3, 4): "RGBA"}
 _PLAIN_FIELD_COUNT: Final = 6  # kind, buffer, dtype, shape, layout, origin

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from pixlogd.picture import Picture
+from pixlogd.rendering.picture import Picture
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from pixlog.pixels.ranged import Ranged
 from pixlog.pixels.ranges import RangeChoice, check_range_choice, to_uint8
 from pixlog.pixels.samples import Samples
 from pixlogd.convert.modes import natural_picture
-from pixlogd.picture import Picture
+from pixlogd.rendering.picture import Picture
 
 _STRETCH = RangeChoice("minmax")
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from pixlog.errors import InputError
 from pixlogd.convert.pillow import convert_mode, to_pil
-from pixlogd.picture import Picture
+from pixlogd.rendering.picture import Picture
 
 _NEAREST: Final = {
     "HSV": "RGB", "YCbCr": "RGB", "RGBX": "RGB", "CMYK": "RGB", "LAB": "RGB",

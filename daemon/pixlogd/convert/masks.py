@@ -18,7 +18,7 @@ from pixlog.pixels.arrange import densify, to_image
 from pixlog.pixels.layout import kept_axes
 from pixlog.pixels.samples import Samples, read_samples
 from pixlog.pixels.stats import measure
-from pixlogd.picture import Picture
+from pixlogd.rendering.picture import Picture
 
 MAX_ID = 65_535
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pixlog.errors import InputError
-from pixlogd.picture import Picture
+from pixlogd.rendering.picture import Picture
 
 CHANNEL_COUNTS: Final = {
     "LA": 2, "PA": 2, "La": 2, "RGB": 3, "YCbCr": 3, "LAB": 3, "HSV": 3,

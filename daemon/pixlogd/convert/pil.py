@@ -19,7 +19,7 @@ from pixlogd.convert.array import convert_array
 from pixlogd.convert.converted import Converted
 from pixlogd.convert.modes import CHANNEL_COUNTS, reorder
 from pixlogd.convert.pillow import convert_mode
-from pixlogd.picture import Picture
+from pixlogd.rendering.picture import Picture
 
 _DEEP: Final = {"I": "<i4", "I;16": "<u2", "I;16L": "<u2", "I;16N": "=u2", "I;16B": ">u2", "F": "<f4"}
 

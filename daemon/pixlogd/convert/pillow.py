@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pixlog.errors import InputError
-from pixlogd.picture import Picture
+from pixlogd.rendering.picture import Picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -6,7 +6,7 @@ from pixlog.errors import InputError
 from pixlogd.encode.options import WITH_QUALITY, Encoded, EncodeOptions
 from pixlogd.encode.pillow_formats import encode_with_pillow
 from pixlogd.encode.png import encode_png
-from pixlogd.picture import Picture
+from pixlogd.rendering.picture import Picture
 
 
 def encode(picture: Picture, options: EncodeOptions) -> Encoded:

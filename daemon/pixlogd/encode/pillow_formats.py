@@ -25,7 +25,7 @@ from pixlog.errors import InputError
 from pixlogd.encode.options import EncodeOptions
 from pixlogd.encode.plan import looks_like_photo
 from pixlogd.encode.raster import raster_of
-from pixlogd.picture import Picture
+from pixlogd.rendering.picture import Picture
 
 _PILLOW_NAME: Final = {
     "png": "PNG",

@@ -25,7 +25,7 @@ from pixlogd.encode.deflate import Deflater, crc32, fast_deflate, fast_deflater,
 from pixlogd.encode.filters import filter_rows, scratch
 from pixlogd.encode.plan import FLAT, Plan, plan_of, small_plan_of
 from pixlogd.encode.raster import Raster, raster_of
-from pixlogd.picture import Picture
+from pixlogd.rendering.picture import Picture
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _IDAT_CRC: Final = zlib.crc32(b"IDAT")

@@ -1,0 +1,1 @@
+"""What a user logs: images, overlays and their options, checked and described."""

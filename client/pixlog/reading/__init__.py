@@ -1,0 +1,1 @@
+"""A run directory read back: rows, images, verification, recovery."""

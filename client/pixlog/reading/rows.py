@@ -1,0 +1,244 @@
+"""Rows of a run: one per ``log`` call and key, read from the manifest when they are asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from pixlog.errors import InputError, RunError
+from pixlog.reading.row_index import RowIds, RowIndex
+from pixlog.reading.row_lines import read_lines
+from pixlog.reading.saved_image import SavedImage, images_of
+from pixlog.reading.stored_media import MediaFile, media_file
+
+COLUMNS: Final = ("step", "rank", "seq", "time")
+
+
+class Row:
+    """What became of one logged image, or one list of them."""
+
+    __slots__ = ("_fields", "_run_dir")
+
+    def __init__(self, fields: dict[str, Any], run_dir: Path) -> None:
+        self._fields = fields
+        self._run_dir = run_dir
+
+    @property
+    def key(self) -> str:
+        """The key it was logged under, exactly as given."""
+        return str(self._fields["key"])
+
+    @property
+    def step(self) -> int:
+        """The step it was labelled with."""
+        return int(self._fields["step"])
+
+    @property
+    def rank(self) -> int:
+        """Rank of the process that logged it."""
+        return int(self._fields["rank"])
+
+    @property
+    def client(self) -> str:
+        """Id of the client that logged it; (client, seq) is unique in a run."""
+        return str(self._fields["client"])
+
+    @property
+    def seq(self) -> int:
+        """The client's count of its calls."""
+        return int(self._fields["seq"])
+
+    @property
+    def time(self) -> float:
+        """When it was logged, in seconds since 1970 by the clock of that process; 0 if it did not say."""
+        time = self._fields["time"]
+        return float(time) if isinstance(time, int | float) else 0.0
+
+    @property
+    def state(self) -> str:
+        """``saved``, ``failed`` or ``dropped``."""
+        return str(self._fields["state"])
+
+    @property
+    def reason(self) -> str | None:
+        """Why it was not saved; None for a saved row."""
+        return self._fields.get("reason")
+
+    @property
+    def value(self) -> dict[str, Any] | None:
+        """The logged value in the JSON shape of W&B; None unless it was saved."""
+        return self._fields.get("value")
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The ``meta`` of the call; empty if none was given, or if the images of a list have one each."""
+        meta = self._fields.get("meta")
+        return meta if isinstance(meta, dict) else {}
+
+    @property
+    def input(self) -> dict[str, Any] | list[dict[str, Any]] | None:
+        """What was logged (dtype, shape, range) and the rule that made pixels of it; a list for a list."""
+        return self._fields.get("input")
+
+    @property
+    def call(self) -> str | None:
+        """Id shared by the rows of one ``client.log({...})`` call; None for a call of its own."""
+        return self._fields.get("call")
+
+    @property
+    def notes(self) -> list[str]:
+        """What the daemon had to say about it, such as alpha that was dropped."""
+        return self._fields.get("notes") or []
+
+    @property
+    def host(self) -> str | None:
+        """Host of the process that logged it."""
+        return self._fields.get("host")
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the process that logged it."""
+        return self._fields.get("pid")
+
+    @property
+    def local_rank(self) -> int | None:
+        """Rank among the processes of its host, where known."""
+        return self._fields.get("local_rank")
+
+    @property
+    def world_size(self) -> int | None:
+        """Number of ranks of the job, where known."""
+        return self._fields.get("world_size")
+
+    @property
+    def files(self) -> tuple[MediaFile, ...]:
+        """Every media file of the row: images, previews, masks, boxes."""
+        return tuple(media_file(self._run_dir, entry) for entry in self._fields.get("files") or ())
+
+    @property
+    def images(self) -> list[SavedImage]:
+        """The images of the row; several if a list was logged, none unless it was saved."""
+        return images_of(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a copy of the row as the manifest has it."""
+        return dict(self._fields)
+
+    def __repr__(self) -> str:
+        reason = f" ({self.reason})" if self.reason else ""
+        return (
+            f"<Row {self.key!r} step={self.step} rank={self.rank} seq={self.seq} "
+            f"client={self.client} {self.state}{reason}>"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Row):
+            return NotImplemented
+        return (self.client, self.seq) == (other.client, other.seq)
+
+    def __hash__(self) -> int:
+        return hash((self.client, self.seq))
+
+
+class Rows(Sequence[Row]):
+    """Rows that were asked for, in reading order.  Lines are read and parsed as iteration reaches them.
+
+    A line whose beginning looked like a row and whose rest is not JSON is found out only then; iteration skips
+    it, ``run.problems`` counts it, and an index that hits it raises ``RunError``.  With a ``where`` function,
+    ``len`` and indexing have to read every row once; iterating reads as it goes.
+    """
+
+    def __init__(
+        self, index: RowIndex, run_dir: Path, ids: RowIds, where: Callable[[Row], object] | None = None
+    ) -> None:
+        self._index = index
+        self._run_dir = run_dir
+        self._candidates = ids
+        self._where = where
+
+    @property
+    def ids(self) -> RowIds:
+        """Numbers of the rows within the open run."""
+        if self._where is not None:
+            found = [row_id for row_id, _ in self._read(self._candidates)]
+            self._candidates, self._where = np.array(found, np.int64), None
+        return self._candidates
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """Return one of step, rank, seq, time of every row as an array, without reading any line."""
+        if name not in COLUMNS:
+            raise InputError(f"a column is one of {', '.join(COLUMNS)}; got {name!r}")
+        column: npt.NDArray[Any] = self._index.table[name][self.ids]
+        return column
+
+    def numbered(self) -> Iterator[tuple[int, Row]]:
+        """Yield each row with its number within the open run."""
+        return self._read(self._candidates)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[Row]:
+        return (row for _, row in self._read(self._candidates))
+
+    @overload
+    def __getitem__(self, which: int) -> Row: ...
+    @overload
+    def __getitem__(self, which: slice) -> Rows: ...
+    def __getitem__(self, which: int | slice) -> Row | Rows:
+        if isinstance(which, slice):
+            return Rows(self._index, self._run_dir, self.ids[which])
+        row_id = int(self.ids[which])
+        for _, row in self._read(np.array([row_id], np.int64)):
+            return row
+        raise RunError(f"row {row_id} of {self._run_dir} is damaged: its line is not JSON")
+
+    def __repr__(self) -> str:
+        return f"<Rows: {'some of ' if self._where else ''}{len(self._candidates)} rows of {self._run_dir}>"
+
+    def _read(self, ids: RowIds) -> Iterator[tuple[int, Row]]:
+        where = self._where
+        for row_id, line in read_lines(self._index, ids):
+            try:
+                fields = json.loads(line)
+            except ValueError as error:
+                self._index.mark_unreadable(row_id, str(error))
+                continue
+            row = Row(fields, self._run_dir)
+            if where is None or where(row):
+                yield row_id, row
+
+
+class Images(Sequence[SavedImage]):
+    """The images of some rows, in order; rows are read as iteration reaches them."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[SavedImage]:
+        return (image for row in self._rows for image in row.images)
+
+    def __len__(self) -> int:
+        return sum(len(row.images) for row in self._rows)
+
+    @overload
+    def __getitem__(self, which: int) -> SavedImage: ...
+    @overload
+    def __getitem__(self, which: slice) -> list[SavedImage]: ...
+    def __getitem__(self, which: int | slice) -> SavedImage | list[SavedImage]:
+        if isinstance(which, slice):
+            return list(self)[which]
+        if which < 0:
+            return list(self)[which]
+        for image in islice(self, which, None):
+            return image
+        raise IndexError(f"image {which} of {len(self)}")
+
+    def __repr__(self) -> str:
+        return f"<Images of {self._rows!r}>"

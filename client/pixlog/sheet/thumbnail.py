@@ -1,0 +1,71 @@
+"""A small picture of a logged image, with its masks and boxes, for people to look at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from pixlog.reading.decoding import array_of_pil
+from pixlog.reading.saved_image import SavedImage
+from pixlog.sheet.overlay_drawing import draw_boxes, lay_mask
+
+if TYPE_CHECKING:
+    from PIL import Image as pil_image
+
+    from pixlog.sheet.sheet_fonts import Font
+
+GROUND: Final = (46, 50, 59)
+"""What shows through transparent pixels."""
+
+
+def thumbnail_of(
+    image: SavedImage,
+    side_px: int,
+    *,
+    overlays: bool = True,
+    font: Font | None = None,
+) -> pil_image.Image:
+    """Return ``image`` as RGB with its longer side at most ``side_px``; needs Pillow.
+
+    Small images are enlarged by whole factors, pixel by pixel; large ones are reduced with a filter.
+    Raises ``RunError`` if the file is missing, does not decode, or was only logged as a reference.
+    """
+    from PIL import ImageDraw
+
+    stored = image.preview.pil() if image.preview is not None else image.pil()
+    picture = _fit(_as_rgb(stored), side_px)
+    if overlays:
+        for mask in image.masks.values():
+            picture = lay_mask(picture, mask.array())
+        draw = ImageDraw.Draw(picture)
+        for boxes in image.boxes.values():
+            draw_boxes(draw, boxes, size=picture.size, full_size=stored.size, font=font)
+    return picture
+
+
+def _as_rgb(picture: pil_image.Image) -> pil_image.Image:
+    """Return ``picture`` as RGB: 16 bits scaled down, floats stretched, transparency on a plain ground."""
+    from PIL import Image
+
+    if picture.mode.startswith(("I", "F")):
+        pixels = np.nan_to_num(array_of_pil(picture).astype(np.float64))
+        low, high = (0.0, 65535.0) if picture.mode.startswith("I") else (pixels.min(), pixels.max())
+        scaled = (pixels - low) * (255.0 / max(high - low, 1e-12))
+        return Image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8)).convert("RGB")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        ground = Image.new("RGBA", picture.size, (*GROUND, 255))
+        return Image.alpha_composite(ground, picture).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _fit(picture: pil_image.Image, side_px: int) -> pil_image.Image:
+    from PIL import Image
+
+    longest = max(picture.size)
+    if longest > side_px:
+        size = [max(1, round(side * side_px / longest)) for side in picture.size]
+        return picture.resize((size[0], size[1]), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    factor = side_px // longest
+    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)

@@ -1,0 +1,1 @@
+"""The daemon's settings: what they are, where they come from, how they are shown."""

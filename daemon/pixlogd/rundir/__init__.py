@@ -1,0 +1,1 @@
+"""The run directory as the daemon writes it: media, manifest, spill."""

@@ -1,0 +1,149 @@
+"""Image files of a run that later calls point at: by receipt (``Image.ref``) or by equal content (``dedup``).
+
+Nothing is kept of images that nobody points at.  An image is looked up by receipt in the manifest and remembered
+while it is among the last that were asked for; contents are remembered from the first call with ``dedup`` on,
+when those of earlier rows are read once.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pixlog.errors import InputError
+from pixlogd.rendering.media_file import EarlierFile, MediaFile
+from pixlogd.rendering.render import StoredImage
+from pixlogd.rundir.store import Placement
+
+_REMEMBERED = 4096
+
+
+class NotThereYet(Exception):
+    """The image that a call points at is still on its way to the manifest."""
+
+
+class _Home(NamedTuple):
+    """Where content that may be shared lives, or is about to."""
+
+    path: str
+    stored: bool = False
+    placement: Placement | None = None
+
+
+class Library:
+    """The stored images of one run.  Called from worker threads.
+
+    ``is_on_its_way`` says whether a call, by client and number, is accepted here and not yet in the manifest.
+    """
+
+    def __init__(self, run_dir: Path, is_on_its_way: Callable[[str, int], bool]) -> None:
+        self._run_dir = run_dir
+        self._is_on_its_way = is_on_its_way
+        self._lock = threading.Lock()
+        self._by_call: OrderedDict[tuple[str, int], list[StoredImage]] = OrderedDict()
+        self._homes: dict[tuple[str, str], _Home] | None = None
+
+    def find(self, data: Mapping[str, Any]) -> StoredImage:
+        """Return the image that item data of kind "ref" name; raises NotThereYet or InputError."""
+        client, seq, index = data.get("client"), data.get("seq"), data.get("index", 0)
+        if not isinstance(client, str) or type(seq) is not int or type(index) is not int:
+            raise InputError(f"an earlier image is named by client, seq and index, got {dict(data)!r}")
+        images = self._images_of(client, seq)
+        if not 0 <= index < len(images):
+            raise InputError(
+                f"the earlier call {client}/{seq} has {len(images)} saved images, asked for {index}"
+            )
+        return images[index]
+
+    def settle(self, media: MediaFile) -> MediaFile | EarlierFile:
+        """Return where equal content lives: ``media`` at the first path that had it, or that stored file itself."""
+        content = (media.sha256, Path(media.path).suffix)
+        with self._lock:
+            if self._homes is None:
+                self._homes = self._read_homes()
+            home = self._homes.setdefault(content, _Home(media.path))
+        if home.stored:
+            return EarlierFile(home.path, media.sha256, media.size, media.index, placement=home.placement)
+        return replace(media, path=home.path)
+
+    def on_stored(self, files: Sequence[MediaFile], placements: Sequence[Placement | None]) -> None:
+        """Note that files are in their places, so that equal content need not be written again."""
+        if self._homes is None:
+            return
+        with self._lock:
+            for media, placement in zip(files, placements, strict=True):
+                content = (media.sha256, Path(media.path).suffix)
+                if content in self._homes:
+                    self._homes[content] = _Home(self._homes[content].path, True, placement)
+
+    def _images_of(self, client: str, seq: int) -> list[StoredImage]:
+        with self._lock:
+            if (client, seq) in self._by_call:
+                self._by_call.move_to_end((client, seq))
+                return self._by_call[client, seq]
+        on_its_way = self._is_on_its_way(client, seq)
+        row = self._row_of(client, seq)
+        if row is None:
+            if on_its_way:
+                raise NotThereYet
+            raise InputError(f"the earlier call {client}/{seq} is not in this run")
+        images = list(_images_in(row))
+        with self._lock:
+            self._by_call[client, seq] = images
+            while len(self._by_call) > _REMEMBERED:
+                self._by_call.popitem(last=False)
+        return images
+
+    def _row_of(self, client: str, seq: int) -> dict[str, Any] | None:
+        needle = f'"client":"{client}","seq":{seq},'.encode()
+        for row in self._rows():
+            if needle in row:
+                return _parse(row)
+        return None
+
+    def _read_homes(self) -> dict[tuple[str, str], _Home]:
+        homes: dict[tuple[str, str], _Home] = {}
+        for line in self._rows():
+            for image in _images_in(_parse(line) or {}):
+                content = (image.sha256, Path(image.path).suffix)
+                homes.setdefault(content, _Home(image.path, True, image.placement))
+        return homes
+
+    def _rows(self) -> Iterator[bytes]:
+        """Yield every whole line of the manifest."""
+        for segment in sorted((self._run_dir / "manifest").glob("*.jsonl")):
+            with segment.open("rb") as lines:
+                for line in lines:
+                    if line.endswith(b"\n"):
+                        yield line
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _images_in(row: Mapping[str, Any]) -> Iterator[StoredImage]:
+    """Yield the images of a saved row; sizes that its value does not tell are None."""
+    value = row.get("value") or {}
+    for entry in row.get("files") or ():
+        if entry["role"] != "image":
+            continue
+        first = entry["index"] == 0
+        yield StoredImage(
+            path=entry["path"],
+            sha256=entry["sha256"],
+            size=entry["size"],
+            format=Path(entry["path"]).suffix[1:],
+            width=value.get("width") if first else None,
+            height=value.get("height") if first else None,
+            placement={"shard": entry["shard"], "offset": entry["offset"]} if "shard" in entry else None,
+        )

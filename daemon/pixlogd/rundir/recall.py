@@ -1,0 +1,51 @@
+"""What the manifest already says of a client that comes back: so that nothing is written twice.
+
+A client says again what was not acknowledged.  Some of it may be in the manifest all the same, written by this
+daemon or by one that died before its acknowledgement went out.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pixlogd.rundir.open_run import Ack
+
+
+def recall(run_dir: Path, client: str, resume: int) -> dict[int, Ack]:
+    """Return the acknowledgements of ``client`` from number ``resume`` on that the manifest holds.
+
+    Reads every segment once, skipping lines that do not name the client; a torn line is none.
+    """
+    acks: dict[int, Ack] = {}
+    needle = f'"client":"{client}"'.encode()
+    for segment in sorted((run_dir / "manifest").glob("*.jsonl")):
+        with segment.open("rb") as lines:
+            for line in lines:
+                if needle not in line or not line.endswith(b"\n"):
+                    continue
+                ack = _ack_in(line, client)
+                if ack is not None and ack[0] >= resume:
+                    acks[ack[0]] = ack
+    return acks
+
+
+def _ack_in(line: bytes, client: str) -> Ack | None:
+    """Return what a line acknowledges to the client; None for a line that is no row of it."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(row, dict) or row.get("client") != client:
+        return None
+    seq, state = row.get("seq"), row.get("state")
+    if type(seq) is not int or not isinstance(state, str):
+        return None
+    files = row.get("files")
+    paths = [
+        str(entry["path"])
+        for entry in (files if isinstance(files, list) else [])
+        if isinstance(entry, dict) and entry.get("role") == "image"
+    ]
+    reason = row.get("reason")
+    return seq, state, None if reason is None else str(reason), paths, []
