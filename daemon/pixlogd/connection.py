@@ -96,7 +96,14 @@ class Connection:
         for _ in range(_ROUNDS_A_WAKE_UP):
             if not self._receive_once() or self.paused or self.closed:
                 break
+        else:
+            # uvloop reports a peer that is gone once and no more: what is not read to its end then is lost.
+            self._loop.call_soon(self._read_on)
         self._owner.on_received(self)
+
+    def _read_on(self) -> None:
+        if not self.paused and not self.closed:
+            self._on_readable()
 
     def _receive_once(self) -> bool:
         """Receive one buffer's worth and handle it; return whether there was any."""
