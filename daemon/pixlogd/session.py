@@ -178,6 +178,8 @@ class Session:
         except ProtocolError as exc:
             self.state = State.CLOSED
             code = "version" if isinstance(exc, OtherVersion) else "protocol"
+            # A greeting that cannot be answered any more is none.
+            events = [event for event in events if not isinstance(event, (Hello, Control))]
             events.append(Broken(str(exc), _error(code, str(exc))))
         return events
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -172,6 +173,32 @@ def test_descriptors_that_are_no_arenas_are_refused(directory: Path, run_dir: Pa
         wait_until(
             lambda: daemon.open_count() == before - 1, what="every descriptor of the client to be closed"
         )
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_client_that_dies_without_listening_is_read_to_its_end(
+    directory: Path, run_dir: Path, loop: str
+) -> None:
+    """What a client said before it was killed is saved and its descriptors are closed, whatever it left unread."""
+    with serving(directory, loop=loop, ack_interval_ms=1) as daemon, RawPeer(daemon.socket_path) as peer:
+        peer.greet(run_dir)
+        peer.log(0)
+        peer.wait_for_more()
+        before = daemon.open_files()
+        fd = sealed_memfd(nbytes=MIB)
+        os.kill(daemon.pid, signal.SIGSTOP)
+        try:
+            for arena in range(20):  # each is read on its own
+                peer.say(frame(Kind.ARENA, {"arena": arena, "nbytes": MIB}), [fd])
+            for seq in range(1, 10):
+                peer.log(seq)
+            peer.close()
+        finally:
+            os.kill(daemon.pid, signal.SIGCONT)
+            os.close(fd)
+        wait_until(lambda: daemon.run_status(run_dir)["saved"] == 10, what="all ten images to be saved")
+        wait_until(lambda: not daemon.open_files() - before, what="the client's descriptors to be closed")
+        assert daemon.open_files()["/memfd:arena (deleted)"] == 0
 
 
 def test_silent_and_slow_peers_are_let_go(directory: Path, tmp_path: Path, run_dir: Path) -> None:

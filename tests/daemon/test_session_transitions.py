@@ -85,6 +85,13 @@ def test_session_is_closed_for_good_after_an_error() -> None:
     assert feed(session, SOUND_FRAMES[Kind.LOG] * 3) == []
 
 
+@pytest.mark.parametrize("kind", [Kind.HELLO, Kind.CONTROL], ids=lambda kind: kind.name)
+def test_greeting_with_garbage_behind_it_is_an_error_alone(kind: Kind) -> None:
+    """A greeting and what breaks the protocol, received at once, are one error: nobody is let in or answered."""
+    (event,) = feed(Session(Limits()), SOUND_FRAMES[kind] + b"garbage of more than sixteen bytes")
+    assert isinstance(event, Broken)
+
+
 def test_farewell_says_what_was_wrong() -> None:
     """The last frame that a broken session sends is an ERROR with a code, the reason and the daemon's version."""
     (event,) = feed(session_in(State.GREETING), b"GET / HTTP/1.1\r\n\r\n")

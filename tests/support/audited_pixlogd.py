@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 _BY_PATH = {
     "os.mkdir": 1,
@@ -50,13 +51,29 @@ def _watch(report: str, allowed: list[str]) -> None:
     sys.addaudithook(hook)
 
 
+def _serve_run(socket_path: str, run_dir: str) -> int:
+    """Be the daemon of one run, as a client starts it, but in the foreground and until told to stop."""
+    from pixlogd.config.settings_merge import resolve_settings
+    from pixlogd.serve import serve
+
+    return serve(
+        resolve_settings().settings,
+        socket_path=Path(socket_path),
+        run_dir=Path(run_dir),
+        ready_fd=None,
+        exit_when_idle=False,
+    )
+
+
 def main() -> None:
-    """Watch, then be the pixlogd command."""
+    """Watch, then be the pixlogd command, or with "run SOCKET RUN_DIR" the daemon of one run."""
     split = sys.argv.index("--")
     report, *allowed = sys.argv[1:split]
     sys.argv[1:] = sys.argv[split + 1 :]
     sys.dont_write_bytecode = True
     _watch(report, allowed)
+    if sys.argv[1] == "run":
+        sys.exit(_serve_run(*sys.argv[2:]))
     from pixlogd.__main__ import main as pixlogd
 
     pixlogd()

@@ -26,6 +26,13 @@ def unsealed_memfd(content: bytes = b"", *, nbytes: int | None = None) -> int:
     return fd
 
 
+def half_sealed_memfd(*, nbytes: int) -> int:
+    """Return a memfd that is sealed against growing alone: its owner can still shrink it."""
+    fd = unsealed_memfd(nbytes=nbytes)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
+    return fd
+
+
 def open_count() -> int:
     """Return how many descriptors this process has open."""
     return len(os.listdir("/proc/self/fd"))

@@ -116,6 +116,12 @@ class RawPeer:
             self._frames.extend(self._decoder.feed(count))
         return self._frames.popleft()
 
+    def wait_for_more(self) -> None:
+        """Wait until the daemon has said more than was heard, and leave it unheard."""
+        poller = select.poll()
+        poller.register(self.sock, select.POLLIN)
+        assert poller.poll(scaled_s(20) * 1000)
+
     def hear_acks(self, count: int) -> dict[int, list[Any]]:
         """Return the acknowledgements of ``count`` calls by number; one that comes twice must say the same."""
         acks: dict[int, list[Any]] = {}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +53,14 @@ class Daemon:
         """Return how many descriptors it has open."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
+    def open_files(self) -> Counter[str]:
+        """Return what its descriptors refer to, sockets by that word alone, and how many refer to it."""
+        names: Counter[str] = Counter()
+        for fd in os.listdir(f"/proc/{self.pid}/fd"):
+            with contextlib.suppress(OSError):
+                names[os.readlink(f"/proc/{self.pid}/fd/{fd}").partition(":[")[0]] += 1
+        return names
+
     def said(self) -> str:
         """Return its log so far."""
         return (self._directory / "pixlogd.log").read_text(errors="replace")
@@ -62,30 +72,37 @@ class Daemon:
 
 @contextmanager
 def serving(
-    directory: Path, *, audited: Sequence[Path] | None = None, limits: str = "", **settings: object
+    directory: Path,
+    *,
+    run_dir: Path | None = None,
+    audited: Sequence[Path] = (),
+    limits: str = "",
+    **settings: object,
 ) -> Iterator[Daemon]:
-    """Run a daemon for many runs while the block lasts, then end it by SIGTERM; it must end well.
+    """Run a daemon while the block lasts, then end it by SIGTERM; it must end well.
 
-    ``directory`` holds its socket and its log.  With ``audited`` it may change nothing outside these directories.
-    ``limits`` are commands of the shell that starts it, such as ``ulimit -n 64``.
+    ``directory`` holds its socket and its log.  What it changes outside of it and of ``audited``, if any, is noted;
+    one that is audited may be the daemon of a single run, ``run_dir``.  ``limits`` are commands of the shell that
+    starts it, such as ``ulimit -n 64``.
     """
     directory.mkdir(parents=True, exist_ok=True)
     socket_path = directory / "d.sock"
-    command = [sys.executable]
-    if audited is None:
-        command += ["-m", "pixlogd"]
-    else:
+    words = ["serve", "--socket", str(socket_path)]
+    if run_dir is not None:
+        assert audited
+        words = ["run", str(socket_path), str(run_dir)]
+    if audited:
         allowed = [str(path) for path in (directory, *audited)]
-        command += [str(_AUDITED), str(directory / "audit"), *allowed, "--"]
-    command += ["serve", "--socket", str(socket_path)]
+        command = [sys.executable, str(_AUDITED), str(directory / "audit"), *allowed, "--", *words]
+    else:
+        command = [sys.executable, "-m", "pixlogd", *words]
+    environ = {**os.environ, "PIXLOG_RUNTIME_DIR": str(directory)}
     for name, value in {"nice": 0, **settings}.items():
-        command += ["--set", f"{name}={value}"]
+        environ[f"PIXLOG_{name.upper()}"] = str(value)
     if limits:
         command = ["sh", "-c", f'{limits}; exec "$@"', "sh", *command]
     with (directory / "pixlogd.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, env={**os.environ, "PIXLOG_RUNTIME_DIR": str(directory)}
-        )
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environ)
     daemon = Daemon(process, socket_path, directory)
     try:
         wait_until(lambda: _answers(daemon), timeout_s=30, what="the daemon to listen")
