@@ -15,7 +15,7 @@ from pathlib import Path
 from waiting import scaled_s
 
 CHROMIUM = "/usr/bin/chromium"
-BROWSER_ARGUMENTS = ("--no-sandbox", "--disable-quic", "--disable-background-networking")
+BROWSER_ARGUMENTS = ("--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-gpu")
 
 
 def missing_browser() -> str | None:

@@ -227,7 +227,7 @@ def test_address_brings_back_the_same_place(page: Page, open_page: Callable[...,
     page.get_by_role("button", name="Rank 0", exact=True).click()
     expect(card(page, "val/input").locator("header .where")).to_have_text("5")
     other = open_page(page.url)
-    assert other.locator("#position").input_value() == "5"
+    expect(other.locator("#position")).to_have_value("5")
     expect_reds(other, "val/input", [51])
 
 

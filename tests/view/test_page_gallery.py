@@ -156,7 +156,7 @@ def test_hostile_texts_are_shown_as_text(open_page: OpenPage, tmp_path: Path) ->
         expect(page.locator(".cell.failed .note")).to_have_text(f"failed: {HOSTILE}")
         card = page.locator("article.card").filter(has=page.locator("h2", has_text="img src"))
         card.locator(".cell").first.click()
-        expect(page.locator(".details .caption")).to_have_text(HOSTILE)
+        expect(page.locator(".panel .caption")).to_have_text(HOSTILE)
         expect(page.locator(".overlay-panel .classes .name").first).to_have_text(HOSTILE)
         expect(page.locator(".details")).to_contain_text(HOSTILE)
         page.locator("canvas.stage").hover()

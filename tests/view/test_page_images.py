@@ -136,7 +136,7 @@ def test_histogram_and_row_details_are_shown(page: Page) -> None:
     expect(page.locator("canvas.histogram")).to_be_visible()
     expect(page.locator(".panel .facts")).to_contain_text("min 0 max 110")
     details = page.locator(".details")
-    expect(details.locator(".caption")).to_have_text("photo 11")
+    expect(page.locator(".panel .caption")).to_have_text("photo 11")
     for said in ("score", "cat 11", "sha256", "media/images/val/input_11_", "0000000000000000 #"):
         expect(details).to_contain_text(said)
     page.keyboard.press("Escape")
@@ -364,3 +364,19 @@ def test_deep_images_show_their_stored_values(open_page: Callable[..., Any], tmp
         x, y = map(int, place.inner_text().split(","))
         expect(page.locator("#readout .values")).to_have_text(f"{pixels[y, x]:.5g}")
         expect(page.locator(".panel .facts")).to_contain_text("min -1.5 max 2.5")
+
+
+def test_shift_click_chooses_images_without_opening_them(page: Page) -> None:
+    """Two shift-clicks on the board and v compare two steps; a third takes one out again."""
+    cell = page.locator('article.card[data-key="val/rare"] .cell').first
+    cell.click(modifiers=["Shift"])
+    page.locator("body").press("Home")
+    expect(cell).to_have_attribute("aria-label", "val/rare, step 0, rank 0")
+    cell.click(modifiers=["Shift"])
+    expect(page.locator(".tray li")).to_have_count(2)
+    page.locator("body").press("v")
+    captions = page.locator("dialog.compare figcaption .dim")
+    expect(captions).to_have_text(["step 9 · r0", "step 0 · r0"])
+    page.keyboard.press("Escape")
+    cell.click(modifiers=["Shift"])
+    expect(page.locator(".tray li")).to_have_count(1)

@@ -12,6 +12,7 @@ import { stopsOf, upperBound } from "./table.js";
 
 const CELLS_A_CARD = 24;
 const MAX_COLUMNS = 6;
+const GAP_PX = 12;
 
 export const board = h("div", { class: "board", "aria-label": "Images by key" });
 const empty = h("p", { class: "empty", hidden: true });
@@ -104,9 +105,10 @@ class Card {
       if (!this.aspect && size?.width && size?.height) this.aspect = Math.max(0.5, Math.min(2.2, size.width / size.height));
     }
     const shown = refs.slice(0, CELLS_A_CARD);
-    const columns = Math.max(1, Math.ceil(shown.length / Math.ceil(shown.length / MAX_COLUMNS)));
+    const most = Math.min(MAX_COLUMNS, boardColumns);
+    const columns = Math.max(1, Math.ceil(shown.length / Math.ceil(shown.length / most)));
     // A card keeps the most columns it has had, so that nothing moves while one scrubs.
-    this.columns = Math.max(this.columns, columns);
+    this.columns = Math.max(Math.min(this.columns, boardColumns), Math.min(columns, boardColumns));
     this.element.style.setProperty("--columns", String(this.columns));
     this.element.style.setProperty("--aspect", String(this.aspect || 1));
     while (this.cells.length < shown.length) {
@@ -140,6 +142,19 @@ export function titleParts(key) {
   return [cut > 0 && h("span", { class: "folders", text: key.slice(0, cut) }), h("span", { text: key.slice(cut) || key })].filter(Boolean);
 }
 
+let boardColumns = 1;
+
+/** Divide the width into columns of about the size asked for; every card spans some of them. */
+function measure() {
+  const room = board.clientWidth;
+  if (!room) return;
+  const columns = Math.max(1, Math.floor((room + GAP_PX) / (state.cellPx + GAP_PX)));
+  if (columns === boardColumns) return;
+  boardColumns = columns;
+  board.style.setProperty("--board-columns", String(columns));
+  for (const card of cards.values()) card.columns = 1;
+}
+
 const layOut = perFrame(() => {
   if (state.view !== "board") return;
   const keys = shownKeys();
@@ -154,7 +169,7 @@ const layOut = perFrame(() => {
     if (board.children[at] !== card.element) board.insertBefore(card.element, board.children[at] ?? null);
   });
   const hasKeys = state.runs.some((run) => run.table.keys.length);
-  empty.hidden = keys.length > 0;
+  empty.hidden = keys.length > 0 || !state.runs.length;
   empty.textContent = !hasKeys ? "Nothing is logged here yet. Images appear as soon as they are." : "No key is shown: clear the search or switch keys on.";
   if (!empty.parentElement) board.after(empty);
   renderAll();
@@ -162,9 +177,11 @@ const layOut = perFrame(() => {
 
 const renderAll = perFrame(() => {
   if (state.view !== "board") return;
+  measure();
   for (const card of cards.values()) card.render();
 });
 
 watch("data search keysOff pinned view", layOut);
 watch("at detached overlays classes groupsOff scores compared", renderAll);
-watch("cellPx", () => setTimeout(renderAll));
+new ResizeObserver(renderAll).observe(board);
+watch("cellPx", renderAll);

@@ -4,7 +4,7 @@ import { getRow, getThumbnail, keptRow } from "./api.js";
 import { h } from "./dom.js";
 import { axisName, axisValue, caption } from "./format.js";
 import { drawOverlays, loadOverlays, wantsOverlays } from "./overlays.js";
-import { state } from "./state.js";
+import { state, update } from "./state.js";
 
 export class Cell {
   /** `onOpen(ref, event)` is called for a click; a ref is {run, id, image}. */
@@ -12,7 +12,7 @@ export class Cell {
     this.canvas = h("canvas", { "aria-hidden": "true" });
     this.note = h("span", { class: "note", hidden: true });
     this.tag = h("span", { class: "tag" });
-    this.element = h("button", { type: "button", class: "cell", on: { click: (event) => this.ref && onOpen(this.ref, event) } }, h("span", { class: "frame" }, this.canvas, this.note), this.tag);
+    this.element = h("button", { type: "button", class: "cell", on: { click: (event) => this.ref && (event.shiftKey || event.ctrlKey || event.metaKey ? choose(this.ref) : onOpen(this.ref, event)) } }, h("span", { class: "frame" }, this.canvas, this.note), this.tag);
     this.turn = 0;
     this.ref = null;
   }
@@ -93,6 +93,13 @@ export class Cell {
     this.element.setAttribute("aria-label", name);
     this.element.title = said;
   }
+}
+
+/** Choose an image for comparing, or let it go again. */
+export function choose(ref) {
+  const isChosen = state.compared.some((one) => sameRef(one, ref));
+  const { run, id, image } = ref;
+  update({ compared: isChosen ? state.compared.filter((one) => !sameRef(one, ref)) : [...state.compared, { run, id, image }] });
 }
 
 export function sameRef(one, other) {

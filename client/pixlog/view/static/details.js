@@ -2,17 +2,15 @@
 
 import { mediaUrl } from "./api.js";
 import { fill, h, icon } from "./dom.js";
-import { caption, moment, nbytes, number } from "./format.js";
+import { moment, nbytes, number } from "./format.js";
 import { state } from "./state.js";
 
 const INPUT_FIRST = ["rule", "dtype", "shape", "layout", "origin", "min", "max", "nan", "posinf", "neginf"];
 
 /** Fill `panel` with the facts of image `image` (or null) of `row`. */
 export function fillDetails(panel, run, row, image) {
-  const said = caption(image?.caption);
   fill(
     panel,
-    said && h("p", { class: "caption", text: said }),
     row.reason && h("p", { class: row.state === "dropped" ? "dropped" : "failed", text: `${row.state}: ${row.reason}` }),
     row.notes.map((note) => h("p", { class: "dim", text: note })),
     part("Row", [

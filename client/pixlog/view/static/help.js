@@ -14,6 +14,7 @@ const KEYS = {
     ["+ −", "larger or smaller images"],
     ["m b", "masks, boxes on or off"],
     ["o", "overlay settings"],
+    ["Shift click", "choose an image for comparing"],
     ["v", "compare what was chosen"],
     ["[", "key list"],
     ["t", "light or dark"],

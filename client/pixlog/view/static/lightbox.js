@@ -2,16 +2,16 @@
 
 import { getLinked, getPicture, getRow, getValues } from "./api.js";
 import { titleParts } from "./board.js";
-import { sameRef } from "./cell.js";
+import { choose, sameRef } from "./cell.js";
 import { openCompare } from "./compare.js";
 import { copy, download, fillDetails } from "./details.js";
 import { fill, h, iconButton } from "./dom.js";
-import { axisName, axisValue, count, number } from "./format.js";
+import { axisName, axisValue, caption, count, number } from "./format.js";
 import { fillHistogram } from "./histogram.js";
 import { fillOverlayPanel, setOverlay } from "./overlay-panel.js";
 import { classesAt, hasOverlays, loadOverlays } from "./overlays.js";
 import { Stage, valuesAt } from "./stage.js";
-import { state, update, watch } from "./state.js";
+import { state, watch } from "./state.js";
 
 const VALUES_AFTER_MS = 120;
 
@@ -36,9 +36,10 @@ class Lightbox {
     this.overlayPart = h("section", { "aria-label": "Overlays" }, h("h3", { text: "Overlays" }), this.overlayPanel);
     this.histogram = h("div", {});
     this.details = h("div", { class: "details" });
+    this.caption = h("p", { class: "caption" });
     this.range = h("input", { type: "range", min: 0, max: 0, step: 1, id: "lightbox-slider", "aria-label": "Row", on: { input: () => this.go(Number(this.range.value) - this.place()) } });
     this.images = h("div", { class: "chips images", role: "group", "aria-label": "Images of this row" });
-    this.compareButton = iconButton("plus", "Choose for comparing (c)", () => this.choose(), { id: "choose" });
+    this.compareButton = iconButton("plus", "Choose for comparing (c)", () => choose(this.ref), { id: "choose" });
     this.linkedButton = iconButton("group", "Compare all images of the same log call (x)", () => this.compareLinked(), { id: "linked" });
     this.pathButton = iconButton("copy", "Copy path (p)", () => this.copyPath(), { id: "copy-path" });
     this.dialog = h(
@@ -54,7 +55,7 @@ class Lightbox {
         h("div", { class: "row tight" }, this.compareButton, this.linkedButton, this.pathButton, iconButton("download", "Download (d)", () => this.save(), { id: "download" })),
         iconButton("close", "Close (Esc)", () => this.dialog.close()),
       ),
-      h("div", { class: "body" }, h("div", { class: "stage-frame" }, this.stage.canvas, this.problem, this.readout, this.images), h("aside", { class: "panel", tabIndex: 0, "aria-label": "About this image" }, this.overlayPart, h("section", { "aria-label": "Histogram" }, h("h3", { text: "Histogram" }), this.histogram), this.details)),
+      h("div", { class: "body" }, h("div", { class: "stage-frame" }, this.stage.canvas, this.problem, this.readout, this.images), h("aside", { class: "panel", tabIndex: 0, "aria-label": "About this image" }, this.caption, this.overlayPart, h("section", { "aria-label": "Histogram" }, h("h3", { text: "Histogram" }), this.histogram), this.details)),
       h("footer", {}, this.range),
     );
     this.dialog.addEventListener("keydown", (event) => this.key(event));
@@ -113,6 +114,8 @@ class Lightbox {
       Object.assign(this, { row, image });
       this.showHead();
       fillDetails(this.details, run, row, image);
+      this.caption.textContent = caption(image?.caption);
+      this.caption.hidden = !this.caption.textContent;
       if (!image || image.path === null) return this.fail(row.reason ? `${row.state}: ${row.reason}` : image?.url ? `Stored elsewhere: ${image.url}` : row.state);
       const [picture, overlays] = await Promise.all([getPicture(run, id, image.index), hasOverlays(image) ? loadOverlays(run, row, image) : null]);
       if (turn !== this.turn) return;
@@ -124,7 +127,10 @@ class Lightbox {
       this.dialog.dataset.shown = `${run}/${id}/${image.index}`;
       this.showOverlays();
       this.showZoom();
-      this.timer = setTimeout(() => this.loadValues(turn), VALUES_AFTER_MS);
+      this.timer = setTimeout(() => {
+        this.loadValues(turn);
+        this.fetchNeighbours();
+      }, VALUES_AFTER_MS);
     } catch (error) {
       if (turn === this.turn) this.fail(error.message);
     }
@@ -138,6 +144,17 @@ class Lightbox {
     this.overlayPart.hidden = true;
     fill(this.histogram);
     this.dialog.dataset.shown = `${this.ref.run}/${this.ref.id}/${this.ref.image}`;
+  }
+
+  /** Have the rows before and after at hand by the time the arrow key is pressed. */
+  fetchNeighbours() {
+    const items = this.source();
+    for (const item of [items[this.place() - 1], items[this.place() + 1]]) {
+      if (!item) continue;
+      getRow(item.run, item.id)
+        .then((row) => row.images[0]?.path && getPicture(item.run, item.id, (row.images.find((one) => one.index === this.ref.image) ?? row.images[0]).index))
+        .catch(() => {});
+    }
   }
 
   async loadValues(turn) {
@@ -205,11 +222,6 @@ class Lightbox {
     );
   }
 
-  choose() {
-    const isChosen = state.compared.some((one) => sameRef(one, this.ref));
-    update({ compared: isChosen ? state.compared.filter((one) => !sameRef(one, this.ref)) : [...state.compared, { ...this.ref }] });
-  }
-
   async compareLinked() {
     if (!this.row || this.row.call === null) return;
     const rows = await getLinked(this.ref.run, this.ref.id);
@@ -237,7 +249,7 @@ class Lightbox {
       "+": () => this.stage.zoom(1.5),
       "=": () => this.stage.zoom(1.5),
       "-": () => this.stage.zoom(1 / 1.5),
-      c: () => this.choose(),
+      c: () => choose(this.ref),
       x: () => this.compareLinked(),
       v: () => state.compared.length > 1 && openCompare(state.compared, this.stage.canvas),
       p: () => this.copyPath(),

@@ -8,6 +8,7 @@ import { runsOn, state, toggled, update, watch } from "./state.js";
 import { stopsOf, upperBound } from "./table.js";
 
 const PLAY_MS = [1000, 500, 250, 125, 60];
+const WAIT_MS = 2000;
 
 let stops = new Float64Array(0);
 let timer = 0;
@@ -16,7 +17,7 @@ let speed = 2;
 const axis = h("select", { id: "axis", "aria-label": "Axis of the slider", on: { change: () => chooseAxis(axis.value) } });
 const range = h("input", { id: "slider", type: "range", min: 0, max: 0, step: 1, value: 0, "aria-label": "Position", on: { input: () => goToStop(Number(range.value)) } });
 const ticks = h("canvas", { class: "ticks", "aria-hidden": "true" });
-const field = h("input", { id: "position", class: "number", type: "text", inputmode: "decimal", autocomplete: "off", "aria-label": "Go to a value on the axis", on: { change: () => goToText(field.value), focus: () => field.select() } });
+const field = h("input", { id: "position", class: "number", type: "text", inputmode: "decimal", autocomplete: "off", "aria-label": "Go to a value on the axis", on: { change: () => goToText(field.value), focus: () => field.select(), keydown: (event) => event.key === "Enter" && setTimeout(() => field.blur()) } });
 const where = h("span", { class: "dim tabular", id: "stop-count" });
 const playButton = iconButton("play", "Play (Space)", () => play(!state.playing), { id: "play" });
 const newest = h("button", { type: "button", id: "newest", class: "chip", title: "Stay at the newest image (End)", on: { click: () => goToNewest() } }, "newest");
@@ -75,7 +76,12 @@ export function play(on) {
   update({ playing: on });
 }
 
+let advancedMs = 0;
 function advance() {
+  // What is not drawn yet is waited for, so that a slow line plays slowly and leaves nothing out.
+  const now = performance.now();
+  if (now - advancedMs < WAIT_MS && document.querySelector(".cell.waiting:not([hidden])")) return;
+  advancedMs = now;
   if (upperBound(stops, position()) >= stops.length) play(false);
   else stepBy(1);
 }
