@@ -72,7 +72,7 @@ def test_ended_job_loses_nothing(
     waiting_counts, ended_counts = [], 0
     for number in range(rounds):
         run = run_dir.with_name(f"run-{number}")
-        count = 250 if rounds >= 10 else 50
+        count = 250 if rounds >= 5 else 25
         monkeypatch.setenv("PIXLOG_ENCODE_LEVEL", "pillow")  # slow, so that nearly all of them wait
         monkeypatch.setenv("PIXLOG_ENCODE_WORKERS", "1")
         trainers = [
@@ -83,7 +83,7 @@ def test_ended_job_loses_nothing(
                 shape=FULL_HD,
                 first=rank * count,
                 count=count,
-                options={"buffer_bytes": "384MiB" if in_memory else "16MiB", "spill_bytes": "4GiB"},
+                options={"buffer_bytes": "160MiB" if in_memory else "16MiB", "spill_bytes": "4GiB"},
             )
             for rank in range(2)
         ]
@@ -95,19 +95,23 @@ def test_ended_job_loses_nothing(
         waiting_counts.append(len(logged - saved_by_now(run)))
         monkeypatch.delenv("PIXLOG_ENCODE_LEVEL")
         monkeypatch.delenv("PIXLOG_ENCODE_WORKERS")
-        assert waiting_counts[-1] > len(logged) // 2, "the daemon was too fast for this test"
+        assert waiting_counts[-1] > len(logged) // 5, "the daemon was too fast for this test"
         recovered = recover(run)
         assert recovered.returncode == 0, recovered.stdout + recovered.stderr
         assert spilled_files(run) == []
         account = check_accounts(run)
         lost = logged - account.saved
         assert not lost, f"{len(lost)} of {len(logged)}: {sorted(lost)[:5]}"
-        assert_steps_are_numbers(run, list(account.rows.values())[:: 10 if rounds >= 10 else 3])
+        assert_steps_are_numbers(run, list(account.rows.values())[:: 10 if rounds >= 5 else 3])
         images += len(account.saved)
     plan.record(
         "14 job ended",
         "Every process of a job is sent SIGTERM and two seconds later SIGKILL, then `pixlog recover`; full-HD images "
-        + ("in shared memory" if in_memory else "beyond the memory budget"),
+        + (
+            "up to 320 MiB in shared memory, the others in the spill"
+            if in_memory
+            else "nearly all in the spill"
+        ),
         times=rounds,
         images=logged_count,
         lost=logged_count - images,
