@@ -24,7 +24,8 @@ _CLIENT_ID = re.compile(r"[0-9a-f]{16}")
 _SPILL_NAME = re.compile(r"[0-9a-f]{16}-[0-9]{4,10}\.frames")
 _MOST_DESCRIPTORS_WAITING = 8
 _MOST_BUFFERS = 1 << 20
-_LARGEST_SEQ = 1 << 62
+_LARGEST_SEQ = 10**12
+"""Numbers end here, as they do for readers of the manifest."""
 _MOST_PAYLOAD_NBYTES = Limits().payload_nbytes
 _CALL_FIELDS = (("key", str), ("step", int), ("items", list), ("time", float))
 _CALL_OPTIONS = (("contract", str), ("list", bool), ("call", str), ("reason", str))
@@ -283,7 +284,7 @@ def failed_call(header: Header, reason: str) -> Header:
     """Return the header of a call that failed for ``reason``: of ``header``, what names it and is sound."""
     outcome: Header = {"seq": header["seq"], "key": "", "step": 0, "time": 0.0, "items": []}
     for name, expected in (("key", str), ("step", int), ("time", float), ("call", str)):
-        if type(header.get(name)) is expected:
+        if type(header.get(name)) is expected and (name != "step" or _is_step(header[name])):
             outcome[name] = header[name]
     return {**outcome, "state": "failed", "reason": reason}
 
@@ -294,6 +295,8 @@ def _check_call(header: Header) -> None:
             raise ProtocolError(
                 f"{name} is a {type(header.get(name)).__name__}, expected {expected.__name__}"
             )
+    if not _is_step(header["step"]):
+        raise ProtocolError(f"step {header['step']} is not a signed number of 64 bits")
     for name, expected in _CALL_OPTIONS:
         value = header.get(name)
         if value is not None and type(value) is not expected:
@@ -306,6 +309,10 @@ def _check_call(header: Header) -> None:
             raise ProtocolError(f"item {_shown(item)} is not a map with data")
     if state is None and not header["items"] and not header.get("list"):
         raise ProtocolError("no items, expected one image")
+
+
+def _is_step(step: int) -> bool:
+    return -(1 << 63) <= step < 1 << 63
 
 
 def _check_extents(extents: Any, available: int) -> None:
