@@ -64,6 +64,15 @@ def test_calls_are_saved_and_acknowledged(peer: RawPeer, run_dir: Path, payload_
         assert acks[seq] == [seq, "saved", None, [row.value["path"]], []]
 
 
+def test_numbers_at_their_limits_are_read_back(peer: RawPeer, run_dir: Path, payload_way: str) -> None:
+    """The largest number and the outermost steps that the wire takes are in the run for its readers."""
+    steps = {10**12 - 1: (1 << 63) - 1, 0: -(1 << 63), 10**12 - 2: 0}
+    for seq, step in steps.items():
+        peer.log(seq, payload_way, step=step)
+    peer.hear_acks(3)
+    assert {seq: row.step for seq, row in rows_of(run_dir).items()} == steps
+
+
 def test_call_said_twice_is_saved_once(peer: RawPeer, run_dir: Path, payload_way: str) -> None:
     """A number that is known is not taken again, whatever comes under it."""
     for seq in (0, 1, 1, 0, 2, 1):
