@@ -30,6 +30,7 @@ from pixlogd.descriptors import is_to_spare
 from pixlogd.metrics import MetricsServer
 from pixlogd.payload import Payload, SpilledPayload
 from pixlogd.pipeline import Pipeline
+from pixlogd.priority import step_forward
 from pixlogd.rundir.open_run import ClientRecord, Entry, OpenRun
 from pixlogd.rundir.recall import recall
 from pixlogd.rundir.recovery import Recovery
@@ -312,6 +313,7 @@ class Server:
     def _on_signal(self) -> None:
         if self._stop.is_set():
             self._forced.set()
+        step_forward()
         log.info("x told to stop")
         self._stop.set()
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import sys
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -73,7 +71,7 @@ class Recovery:
         if not entries:
             return []
         try:
-            paths = await asyncio.to_thread(_write_raw_at_once, run.run_dir / "spill", self._mark, entries)
+            paths = await asyncio.to_thread(write_raw, run.run_dir / "spill", self._mark, entries)
         except OSError as exc:
             log.error("! %s: %d calls could not be spilled: %s", run.run_dir, len(entries), exc)
             return []
@@ -135,13 +133,3 @@ class Recovery:
         self._pipeline.dispatch()
         if entries:
             await done.wait()
-
-
-def _write_raw_at_once(spill_dir: Path, mark: str, entries: Sequence[Entry]) -> list[Path]:
-    """Write the spill without stepping back for anybody: whoever ends this daemon may kill it in a moment."""
-    if sys.platform == "linux":  # where both are a thread's own
-        with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-        with contextlib.suppress(OSError):  # takes the right to; without it, as fast as it goes
-            os.setpriority(os.PRIO_PROCESS, 0, 0)
-    return write_raw(spill_dir, mark, entries)
