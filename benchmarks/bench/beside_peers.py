@@ -66,7 +66,7 @@ def run(form: Form, directory: Path, *, peers: bool = True) -> Report:
         absent = {peer.name: "left out on request" for peer in PEERS}
     loads = form.pick(
         [Load("256²", 3, 6, 3, 12, 1)],
-        [Load("256²", 8, 40, 12, 240, 7), Load("1080p", 2, 12, 3, 32, 5)],
+        [Load("256²", 6, 40, 8, 240, 5), Load("1080p", 2, 12, 2, 32, 4)],
     )
     report.figures["versions"] = {peer.name: peer.version() for peer in present}
     with Daemon(directory, encode_workers=2) as two, Daemon(directory, encode_workers=1) as one:

@@ -104,13 +104,31 @@ class FileStore:
             if self._fsync:
                 os.fsync(fd)
             try:
-                # With any descriptor for the target's directory, unused for a whole path, Python follows the link.
-                os.link(f"/proc/self/fd/{fd}", path, dst_dir_fd=fd, follow_symlinks=True)
+                _name(fd, path)
+            except FileExistsError:
+                self._replace(fd, path)
             except OSError:
-                return False  # it exists and is to be replaced, or the directory is gone, or there is a real error
+                return (
+                    False  # the directory is gone, or there is a real error, which the other way meets again
+                )
         finally:
             os.close(fd)
         return True
+
+    def _replace(self, fd: int, path: str) -> None:
+        """Put a nameless file in the place of a named one: an image that was logged twice, or a crash's leftover."""
+        temporary = f"{self._temporary_dir}/{next(self._numbers)}"
+        try:
+            _name(fd, temporary)
+        except FileNotFoundError:
+            os.makedirs(self._temporary_dir, exist_ok=True)
+            _name(fd, temporary)
+        try:
+            self._put_in_place(temporary, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
 
     def _open_nameless(self, directory: str) -> int:
         flags = os.O_WRONLY | _O_NAMELESS | os.O_CLOEXEC
@@ -150,6 +168,12 @@ class FileStore:
 
 def _create(path: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+
+
+def _name(fd: int, path: str) -> None:
+    """Give a nameless file a name that nobody has."""
+    # With a descriptor for the target's directory, unused for a whole path, Python makes the kernel follow the link.
+    os.link(f"/proc/self/fd/{fd}", path, dst_dir_fd=fd, follow_symlinks=True)
 
 
 def _write_all(fd: int, data: Buffer) -> None:
