@@ -54,6 +54,8 @@ class Pipeline:
         self._ready: set[ClientRecord] = set()
         self._batches: dict[asyncio.Future[Outcome], list[Entry]] = {}
         self._early: list[Entry] = []
+        self._settled_count = 0
+        self._settled_at_try = -1
         self._unwritten: dict[OpenRun, list[Finished]] = {}
         self._in_writing: dict[OpenRun, list[Finished]] = {}
         self._writers: dict[OpenRun, asyncio.Task[None]] = {}
@@ -168,8 +170,12 @@ class Pipeline:
         self.dispatch()
 
     def _try_again(self) -> None:
+        """Try those again that wait for other calls; for the last time, when all that is left waits like that."""
         entries, self._early = self._early, []
+        last_try = len(entries) == self.queued_count and self._settled_count == self._settled_at_try
+        self._settled_at_try = self._settled_count
         for entry in entries:
+            entry.last_try = last_try
             entry.client.in_flight -= 1
             entry.client.queue.append(entry)
             self._make_ready(entry.client)
@@ -259,6 +265,7 @@ class Pipeline:
                 client.run.encode_latency.observe(item.encode_s)
                 client.run.write_latency.observe(item.write_s)
             self.queued_count -= 1
+            self._settled_count += 1
             client.inline_nbytes -= item.entry.inline_nbytes
             if item.entry.on_settled is not None:
                 item.entry.on_settled()

@@ -65,7 +65,10 @@ def process(batch: Sequence[Entry], settings: Settings) -> Outcome:
             else:
                 return Outcome(finished, early, list(batch[index:]), exc)
         except NotThereYet:
-            early.append(entry)
+            if entry.last_try:
+                finished.append(_failed(entry, "the earlier call whose image it shows waits for this one"))
+            else:
+                early.append(entry)
         except PixlogError as exc:
             finished.append(_failed(entry, str(exc)))
         except Exception as exc:

@@ -61,6 +61,8 @@ class Entry:
     payload: Payload
     on_settled: Callable[[], None] | None = None
     """Called when it has its row, for a call that somebody else than its client waits for."""
+    last_try: bool = False
+    """Whether it fails unless the image that it points at is there now."""
 
     @property
     def nbytes(self) -> int:
