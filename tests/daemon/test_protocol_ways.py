@@ -289,3 +289,30 @@ def test_client_rows_carry_its_identity(client: pixlog.Client, run_dir: Path) ->
     assert [rows[receipt.seq].client for receipt in receipts] == [client.id] * 3
     assert {row.pid for row in rows.values()} == {os.getpid()}
     assert client.id != CLIENT
+
+
+def refer(client: str, seq: int) -> list[dict[str, Any]]:
+    """Return the items of a call that shows the image of another call."""
+    return [{"data": {"kind": "ref", "client": client, "seq": seq, "index": 0}}]
+
+
+def test_call_that_refers_to_itself_fails(peer: RawPeer, payload_way: str) -> None:
+    """References to the call itself, and to each other in a ring, come to an end instead of waiting for ever."""
+    peer.log(0, payload_way)
+    peer.log(1, items=refer(CLIENT, 1))
+    peer.log(2, items=refer(CLIENT, 3))
+    peer.log(3, items=refer(CLIENT, 2))
+    peer.log(4, items=refer(CLIENT, 0))
+    acks = peer.hear_acks(5)
+    assert [acks[seq][1] for seq in range(5)] == ["saved", "failed", "failed", "failed", "saved"]
+
+
+def test_calls_of_two_clients_that_refer_to_each_other_fail(shared_daemon: Daemon, run_dir: Path) -> None:
+    """A ring of references over several clients comes to an end as well."""
+    other = "00000000000000bb"
+    with RawPeer(shared_daemon.socket_path) as one, RawPeer(shared_daemon.socket_path) as two:
+        one.greet(run_dir)
+        two.greet(run_dir, client=other)
+        one.log(5, items=refer(other, 6))
+        two.log(6, items=refer(CLIENT, 5))
+        assert {one.hear_acks(1)[5][1], two.hear_acks(1)[6][1]} == {"failed"}
