@@ -20,6 +20,7 @@ EXTRAS_bench := all,bench
 
 help:
 	@echo 'make demo        train a small model in two processes, log its images, show what was saved'
+	@echo '                 (VIEW=1 opens the run in a browser meanwhile)'
 	@echo 'make test        run the whole suite (ARGS="-k name" for a part of it)'
 	@echo 'make lint        ruff check, ruff format --check, mypy --strict'
 	@echo 'make soak        log a million images from four processes and see that nothing grows (about half an hour)'
@@ -29,7 +30,7 @@ help:
 	@echo 'Each makes its environment in $(VENV) first.'
 
 demo: $(STAMP)-demo
-	$(BIN)/python examples/train_digits.py $(ARGS)
+	$(BIN)/python examples/train_digits.py $(if $(VIEW),--view) $(ARGS)
 
 # One stream, and nothing of our own behind it: the closing line is pytest's.
 test: environment

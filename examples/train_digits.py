@@ -10,6 +10,7 @@ these processes log into one run directory, and none of them gathers images for 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import queue
@@ -37,15 +38,22 @@ from digits_job.job import Job
 from digits_job.messages import Messages, ProcessReport, Progress, Score
 from digits_job.readme_picture import save_readme_picture
 from digits_job.report import complaints, costs_table, print_learning, print_where_to_look, processes_table
+from digits_job.viewing import page_of
 from digits_job.weights import count_of
 from pixlog.reading.verify import verify
 from pixlog.sheet.contact_sheet import contact_sheet
 
 
 def main() -> int:
-    """Run the training and account for every image; return the exit code."""
+    """Run the training, in view where that is wanted; return the exit code."""
     arguments = _parse_arguments()
     console = Console()
+    with page_of(arguments.run_dir, console) if arguments.view else contextlib.nullcontext():
+        return _train_and_account(arguments, console)
+
+
+def _train_and_account(arguments: argparse.Namespace, console: Console) -> int:
+    """Run the training and account for every image; return the exit code."""
     job = _make_job(arguments.run_dir, fast=arguments.fast)
     console.print(
         f"{job.ranks} ranks × {job.workers} data-loader workers, {job.epochs} epochs of {job.steps} steps, "
@@ -79,6 +87,7 @@ def _parse_arguments() -> argparse.Namespace:
     default = Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S")
     parser.add_argument("--run-dir", type=Path, default=default, help="default: runs/demo-<time>")
     parser.add_argument("--fast", action="store_true", help="a few steps only, to see that everything works")
+    parser.add_argument("--view", action="store_true", help="open the run in a browser while it is written")
     parser.add_argument("--picture", type=Path, metavar="PNG", help="also write the README's picture there")
     arguments = parser.parse_args()
     if (arguments.run_dir / "manifest").exists():

@@ -106,6 +106,7 @@ def print_where_to_look(console: Console, run_dir: Path, sheet: Path) -> None:
     console.print(f"  [bold]{sheet}[/]  shows all keys in one picture")
     console.print(f"  {command} ls {run_dir}", soft_wrap=True)
     console.print(f"  {command} ls {run_dir} --key val/found", soft_wrap=True)
+    console.print(f"  {command} view {run_dir}  shows it in the browser", soft_wrap=True)
 
 
 def _counts(processes: Sequence[ProcessReport]) -> list[str]:
