@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -46,6 +47,15 @@ class Daemon:
         """Return the processor time that all of its threads have used, in seconds."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def thread_times_s(self) -> dict[str, tuple[float, float]]:
+        """Return for each thread how long it ran and how long it was ready but had no processor, as Linux counts it."""
+        times: dict[str, tuple[float, float]] = {}
+        for task in Path(f"/proc/{self._process.pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                ran, waited, _ = (task / "schedstat").read_text().split()
+                times[task.name] = (int(ran) / 1e9, int(waited) / 1e9)
+        return times
 
     def resident_nbytes(self) -> int:
         """Return the memory that is its own: what it shares with clients is not counted."""
