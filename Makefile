@@ -16,13 +16,14 @@ EXTRAS_test := all,demo,test
 EXTRAS_lint := all,demo,test,lint
 EXTRAS_bench := all,bench
 
-.PHONY: help demo test environment lint soak reference oracle bench clean print-python
+.PHONY: help demo test environment lint fuzz soak reference oracle bench clean print-python
 
 help:
 	@echo 'make demo        train a small model in two processes, log its images, show what was saved'
 	@echo '                 (VIEW=1 opens the run in a browser meanwhile)'
 	@echo 'make test        run the whole suite (ARGS="-k name" for a part of it)'
 	@echo 'make lint        ruff check, ruff format --check, mypy --strict'
+	@echo 'make fuzz        hold a million hostile conversations with the daemon (about a quarter of an hour)'
 	@echo 'make soak        log a million images from four processes and see that nothing grows (about half an hour)'
 	@echo 'make reference   write config/pixlogd.toml and docs/configuration.md anew from the settings'
 	@echo 'make bench       measure everything beside other loggers, write docs/benchmarks.md (SHORT=1: see that it runs)'
@@ -42,6 +43,9 @@ lint: $(STAMP)-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fuzz: environment
+	PIXLOG_FAULT_REPEATS=full $(BIN)/python -P -m pytest tests/fuzz -s $(ARGS)
 
 soak: environment
 	PIXLOG_FAULT_REPEATS=full $(BIN)/python -P -m pytest tests/faults/test_soak.py -s $(ARGS)

@@ -10,18 +10,19 @@ import os
 import sys
 from pathlib import Path
 
+# Which arguments of an event are the paths that it changes.
 _BY_PATH = {
-    "os.mkdir": 1,
-    "os.rename": 2,
-    "os.link": 2,
-    "os.symlink": 2,
-    "os.remove": 1,
-    "os.rmdir": 1,
-    "os.truncate": 1,
-    "os.chmod": 1,
-    "os.chown": 1,
-    "os.utime": 1,
-    "shutil.rmtree": 1,
+    "os.mkdir": slice(0, 1),
+    "os.rename": slice(0, 2),
+    "os.link": slice(1, 2),
+    "os.symlink": slice(1, 2),
+    "os.remove": slice(0, 1),
+    "os.rmdir": slice(0, 1),
+    "os.truncate": slice(0, 1),
+    "os.chmod": slice(0, 1),
+    "os.chown": slice(0, 1),
+    "os.utime": slice(0, 1),
+    "shutil.rmtree": slice(0, 1),
 }
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -37,7 +38,7 @@ def _watch(report: str, allowed: list[str]) -> None:
                 return
             paths = [path]
         elif event in _BY_PATH:
-            paths = list(arguments[: _BY_PATH[event]])
+            paths = list(arguments[_BY_PATH[event]])
         else:
             return
         for path in paths:
@@ -45,7 +46,7 @@ def _watch(report: str, allowed: list[str]) -> None:
                 continue
             name = os.path.abspath(os.fsdecode(path))
             name = os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name))
-            if not name.startswith(roots) and not name.startswith("/dev/"):
+            if not f"{name}/".startswith(roots) and not name.startswith("/dev/"):
                 os.write(fd, f"{event} {name}\n".encode("utf-8", "backslashreplace"))
 
     sys.addaudithook(hook)
