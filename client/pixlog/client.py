@@ -99,6 +99,7 @@ def connect(
         daemon=daemon,
         timeout_s=timeout_s,
     )
+    _load_what_threads_use()
     client = Client(Path(os.path.realpath(chosen)), options)
     try:
         client._delivery.open(options.timeout_s)
@@ -107,6 +108,18 @@ def connect(
         raise
     _send_before_multiprocessing_ends()
     return client
+
+
+def _load_what_threads_use() -> None:
+    """Import now what the link's thread would import later.
+
+    A process that is forked while another thread imports a module can never import it itself: it waits for ever for
+    a lock that nobody holds any more.
+    """
+    import ctypes
+    import subprocess
+
+    del ctypes, subprocess
 
 
 class Client:
@@ -408,7 +421,10 @@ def _close_all() -> None:
 
 
 def _send_before_multiprocessing_ends() -> None:
-    """In a child of ``multiprocessing``, most of which end without ``atexit``: send what waits before that."""
+    """In a child of ``multiprocessing``, most of which end without ``atexit``: send what waits before that.
+
+    What cannot be sent, because the daemon is away or stands still, goes into the spill.
+    """
     global _sends_in_pid
     process = sys.modules.get("multiprocessing.process")
     if process is None or process.parent_process() is None or _sends_in_pid == os.getpid():
@@ -421,7 +437,8 @@ def _send_before_multiprocessing_ends() -> None:
 
 def _send_all() -> None:
     for client in list(_clients):
-        client._delivery.wait_until_sent(_CHILD_PATIENCE_S)
+        if not client._delivery.wait_until_sent(_CHILD_PATIENCE_S):
+            client.close(timeout_s=0)
 
 
 _sends_in_pid = 0

@@ -17,6 +17,7 @@ import socket
 import stat
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -96,6 +97,7 @@ def dial(path: str | os.PathLike[str], timeout_s: float) -> socket.socket | None
             f"a directory of your own"
         )
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    _dialed.add(sock)
     sock.settimeout(timeout_s)
     try:
         sock.connect(os.fspath(path))
@@ -177,15 +179,21 @@ def start_lock(path: Path, deadline: float) -> Iterator[None]:
         os.close(fd)
 
 
-def _let_go_of_locks() -> None:
-    """In a forked child: a lock that the parent holds is not held on by its children when it dies."""
+def _let_go_of_inherited() -> None:
+    """In a forked child: hold on neither to a lock nor to a connection of the parent, also one in the making.
+
+    Else the lock would outlive a parent that is killed, and the daemon would not see that its client is gone.
+    """
     while _lock_fds:
         os.close(_lock_fds.pop())
+    for sock in list(_dialed):
+        sock.close()
 
 
 _lock_fds: set[int] = set()
+_dialed: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go_of_locks)
+    os.register_at_fork(after_in_child=_let_go_of_inherited)
 
 
 def start_daemon(run_dir: str, path: Path, deadline: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,10 @@ def from_numpy(array: Array, *, origin: str = "numpy", owned: bool) -> ArraySour
     (``np.matrix``, ``np.memmap``) are seen as plain arrays; of a masked array the data is taken and the mask noted.
     ``longdouble`` is not portable between machines and is narrowed to float64.
     """
-    masked = isinstance(array, np.ma.MaskedArray)
+    ma = sys.modules.get(
+        "numpy.ma"
+    )  # whoever has a masked array has imported it; an import here might meet a fork
+    masked = ma is not None and isinstance(array, getattr(ma, "MaskedArray", ()))
     plain: Array = np.asarray(array.data if masked else array)
     if native_array(plain):
         return ArraySource(plain if owned else snapshot(plain), plain.dtype.str, origin, masked)
