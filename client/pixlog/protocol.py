@@ -184,6 +184,7 @@ class FrameDecoder:
         self._payload_filled = 0
         self._waiting: tuple[Kind, Header] | None = None
         self._head_nbytes = 0
+        self._failure: ProtocolError | None = None
 
     @property
     def idle(self) -> bool:
@@ -204,8 +205,10 @@ class FrameDecoder:
     def feed(self, nbytes: int) -> list[Frame]:
         """Account for ``nbytes`` written into the last :meth:`get_buffer`; return the frames now complete.
 
-        Raises ProtocolError; the decoder is unusable from then on.
+        Raises ProtocolError; the decoder is unusable from then on.  Frames that were complete before what is wrong
+        are returned first: :meth:`check` raises then, as does the next call.
         """
+        self.check()
         frames: list[Frame] = []
         if self._payload is not None:
             self._payload_filled += nbytes
@@ -214,10 +217,20 @@ class FrameDecoder:
             frames.append(self._finish_payload())
             return frames
         self._end += nbytes
-        while (frame := self._next_frame()) is not None:
-            frames.append(frame)
-        self._make_room()
+        try:
+            while (frame := self._next_frame()) is not None:
+                frames.append(frame)
+            self._make_room()
+        except ProtocolError as exc:
+            self._failure = exc
+        if not frames:
+            self.check()
         return frames
+
+    def check(self) -> None:
+        """Raise the ProtocolError that the last feed met behind the frames that it returned, if any."""
+        if self._failure is not None:
+            raise self._failure
 
     def feed_bytes(self, data: Buffer) -> list[Frame]:
         """Feed bytes that were received elsewhere, such as those of a file."""

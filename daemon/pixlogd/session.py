@@ -176,6 +176,7 @@ class Session:
                 raise ProtocolError(f"{len(self._descriptors)} descriptors that no frame names")
             for frame in self._decoder.feed(nbytes):
                 events.append(self._receive(frame))
+            self._decoder.check()
         except ProtocolError as exc:
             self.state = State.CLOSED
             code = "version" if isinstance(exc, OtherVersion) else "protocol"
