@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pixlog.protocol import Kind, Limits
 from pixlogd.session import TRANSITIONS, ArenaOffer, Broken, Control, Event, Hello, Log, Session, State
-from wire_frames import decode, frame, gray_pixels, hello_header, log_header
+from wire_frames import decode, frame, gray_pixels, hello_header, log_header, split_at
 
 SOUND_FRAMES = {
     Kind.HELLO: frame(Kind.HELLO, hello_header("/run")),
@@ -83,6 +85,16 @@ def test_session_is_closed_for_good_after_an_error() -> None:
     assert isinstance(events[-1], Broken)
     assert session.state is State.CLOSED
     assert feed(session, SOUND_FRAMES[Kind.LOG] * 3) == []
+
+
+@given(cuts=st.lists(st.integers(0, 2000), max_size=8))
+def test_what_was_said_before_an_error_counts_under_any_splits(cuts: list[int]) -> None:
+    """Calls before the first wrong byte are events, wherever the stream was cut on its way."""
+    session = session_in(State.OPEN)
+    stream = b"".join(frame(Kind.LOG, log_header(seq), gray_pixels(seq)) for seq in range(5)) + b"\0" * 40
+    events = [event for piece in split_at(stream, cuts) for event in feed(session, piece)]
+    assert [event.seq for event in events[:-1] if isinstance(event, Log)] == [0, 1, 2, 3, 4]
+    assert isinstance(events[-1], Broken)
 
 
 @pytest.mark.parametrize("kind", [Kind.HELLO, Kind.CONTROL], ids=lambda kind: kind.name)
