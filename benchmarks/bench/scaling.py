@@ -70,7 +70,8 @@ def run(form: Form, directory: Path) -> Report:
                 Goal(
                     f"scaling of encode workers 1 → 2, {name}",
                     f"≥ {_GOAL} ×",
-                    f"{scaling.median:.2f} × ({scaling.low:.2f} to {scaling.high:.2f}), by wall clock {wall.median:.2f} ×",
+                    f"{scaling.median:.2f} × ({scaling.low:.2f} to {scaling.high:.2f}), "
+                    f"by wall clock {wall.median:.2f} ×",
                     scaling.median >= _GOAL,
                 )
             )
