@@ -69,7 +69,10 @@ def run(form: Form, directory: Path, *, peers: bool = True) -> Report:
         [Load("256²", 6, 40, 8, 240, 5), Load("1080p", 2, 12, 2, 32, 4)],
     )
     report.figures["versions"] = {peer.name: peer.version() for peer in present}
-    with Daemon(directory, encode_workers=2) as two, Daemon(directory, encode_workers=1) as one:
+    with (
+        Daemon(directory, encode_workers=2, nice=10) as two,
+        Daemon(directory, encode_workers=1, nice=10) as one,
+    ):
         for load in loads:
             figures = _measure(load, present, two, one, directory, absent)
             report.figures[load.size] = figures
