@@ -22,12 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 import pixlog
-from hostile import ARENA_NBYTES, CLIENT_COUNT, Chunk, conversation
+from hostile import Chunk, conversation
 from memfds import half_sealed_memfd, sealed_memfd, unsealed_memfd
 from pixlog.protocol import Kind
 from raw_peer import RawPeer
 from served import Daemon, serving
 from session_fuzz import again
+from sound_frames import ARENA_NBYTES, CLIENT_COUNT
 from waiting import scaled_s, wait_until
 from wire_frames import frame, hello_header, log_header
 
