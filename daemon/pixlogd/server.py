@@ -34,7 +34,7 @@ from pixlogd.priority import step_forward
 from pixlogd.rundir.open_run import ClientRecord, Entry, OpenRun
 from pixlogd.rundir.recall import recall
 from pixlogd.rundir.recovery import Recovery
-from pixlogd.session import Control, Event, Hello, InArena, InSpill, Log
+from pixlogd.session import Control, Event, Hello, InArena, InSpill, Log, State
 from pixlogd.status import status_of
 
 log = logging.getLogger("pixlogd")
@@ -184,8 +184,13 @@ class Server:
         record.deliver = connection.acknowledge
         connection.record = record
         if hello.again:
-            record.recalled = await asyncio.to_thread(recall, run_dir, hello.client, hello.resume)
-        if connection.closed:
+            try:
+                record.recalled = await asyncio.to_thread(recall, run_dir, hello.client, hello.resume)
+            except OSError as exc:
+                message = f"cannot read the manifest of {run_dir}: {exc.strerror or exc}"
+                connection.finish(connection.session.refuse("run-dir", message))
+                return
+        if connection.session.state is not State.OPENING:  # it said something wrong meanwhile, or is gone
             return
         log.info("= client %s: rank %d, pid %d on %s", hello.client, hello.rank, hello.pid, hello.host)
         connection.welcome(
