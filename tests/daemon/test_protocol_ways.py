@@ -316,3 +316,16 @@ def test_calls_of_two_clients_that_refer_to_each_other_fail(shared_daemon: Daemo
         one.log(5, items=refer(other, 6))
         two.log(6, items=refer(CLIENT, 5))
         assert {one.hear_acks(1)[5][1], two.hear_acks(1)[6][1]} == {"failed"}
+
+
+def test_client_that_comes_back_to_a_manifest_that_cannot_be_read_hears_why(
+    shared_daemon: Daemon, run_dir: Path
+) -> None:
+    """What a daemon cannot look up it does not guess: the client is refused for the run directory, and may try again."""
+    (run_dir / "manifest" / "20250102T030405Z-host-77.jsonl").mkdir(parents=True)
+    with RawPeer(shared_daemon.socket_path) as peer:
+        answer = peer.greet(run_dir, resume=0, again=True)
+    assert (answer.kind, answer.header["code"]) == (Kind.ERROR, "run-dir")
+    (run_dir / "manifest" / "20250102T030405Z-host-77.jsonl").rmdir()
+    with RawPeer(shared_daemon.socket_path) as peer:
+        assert peer.greet(run_dir, resume=0, again=True).kind is Kind.WELCOME

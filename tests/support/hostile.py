@@ -46,8 +46,11 @@ def conversation(seed: int, number: int, run_dir: str) -> Conversation:
         # Its clients come again and again, and say so: what they log twice may be in the manifest once.
         client = f"{rng.randrange(CLIENT_COUNT):016x}"
         greeting = Sentence(Kind.HELLO, hello_header(run_dir, client=client, resume=0, again=True)).stream()
-    else:
+    elif rng.random() < 0.7:
         sentences.insert(0, Sentence(Kind.HELLO, hello_header(run_dir)))
+    else:
+        command = rng.choice(("status", "status", "recover", "dance"))
+        sentences = [Sentence(Kind.CONTROL, {"command": command, "run_dir": run_dir}), *sentences[:1]]
     for _ in range(rng.choice((0, 1, 1, 2, 4))):
         rng.choice(_FRAME_CHANGES)(rng, sentences)
     chunks = [Chunk(sentence.stream(), sentence.descriptors) for sentence in sentences]
