@@ -65,8 +65,9 @@ def spill_in(run_dir: Path, runtime_dir: Path) -> int:
         trainer.stdin.write("go\n")
         trainer.stdin.flush()
         assert trainer.stdout.readline() == "logged\n"
+        trainer.kill()  # first: it would start another daemon, which would empty the spill
+        trainer.wait()
         os.kill(daemon.pid, signal.SIGKILL)
-        trainer.kill()
     wait_until(lambda: daemons.gone(runtime_dir))
     return len(list((run_dir / "spill").iterdir()))
 
