@@ -201,23 +201,6 @@ def test_client_that_dies_without_listening_is_read_to_its_end(
         assert daemon.open_files()["/memfd:arena (deleted)"] == 0
 
 
-def test_silent_and_slow_peers_are_let_go(directory: Path, tmp_path: Path, run_dir: Path) -> None:
-    """Whoever has not said a whole HELLO in ten seconds is hung up on; meanwhile others are served."""
-    with (
-        serving(directory) as daemon,
-        RawPeer(daemon.socket_path) as silent,
-        RawPeer(daemon.socket_path) as slow,
-    ):
-        stream = frame(Kind.HELLO, hello_header(run_dir))
-        said = 0
-        while said < 30:
-            slow.say(stream[said : said + 1])
-            said += 1
-            assert_served(daemon, tmp_path / "other", 1)
-        assert silent.hear_end() == []
-        assert slow.hear_end() == []
-
-
 def test_payload_that_never_ends_costs_what_was_sent(directory: Path, run_dir: Path, tmp_path: Path) -> None:
     """Many clients that announce a gigabyte each and send a little cost a little."""
     with serving(directory) as daemon:

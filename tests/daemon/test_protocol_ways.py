@@ -321,7 +321,7 @@ def test_calls_of_two_clients_that_refer_to_each_other_fail(shared_daemon: Daemo
 def test_client_that_comes_back_to_a_manifest_that_cannot_be_read_hears_why(
     shared_daemon: Daemon, run_dir: Path
 ) -> None:
-    """What a daemon cannot look up it does not guess: the client is refused for the run directory, and may try again."""
+    """What a daemon cannot look up it does not guess: it refuses the client for the run directory, for now."""
     (run_dir / "manifest" / "20250102T030405Z-host-77.jsonl").mkdir(parents=True)
     with RawPeer(shared_daemon.socket_path) as peer:
         answer = peer.greet(run_dir, resume=0, again=True)
