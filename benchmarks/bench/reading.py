@@ -34,10 +34,10 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 list(pixlog.Run(sys.argv[1]).rows(key="val/key00", step=0))[0].value  # everything imported
-before, start = resident(), time.perf_counter()
+before, start, cpu = resident(), time.perf_counter(), time.process_time()
 run = pixlog.Run(sys.argv[2])
 count = run.row_count
-open_s = time.perf_counter() - start
+open_s, open_cpu_s = time.perf_counter() - start, time.process_time() - cpu
 keys, rng, lookups = int(sys.argv[3]), random.Random(0), []
 for turn in range(200):
     key, step = rng.randrange(keys), rng.randrange(count // keys)
@@ -46,7 +46,7 @@ for turn in range(200):
     path = row.value["path"]
     lookups.append(time.perf_counter() - start)
     assert path.startswith(f"media/images/val/key{key:02d}_{step}_"), path
-print(json.dumps({"count": count, "open_s": open_s, "first_lookup_ms": lookups[0] * 1e3,
+print(json.dumps({"count": count, "open_s": open_s, "open_cpu_s": open_cpu_s, "first_lookup_ms": lookups[0] * 1e3,
     "lookup_median_ms": sorted(lookups)[100] * 1e3, "lookup_worst_ms": max(lookups[1:]) * 1e3,
     "memory_bytes_a_row": (resident() - before) / count}))
 """
@@ -72,7 +72,7 @@ def run(form: Form, directory: Path) -> Report:
         Goal(
             f"`Run(...)` on {count:,} rows: open and count",
             f"≤ {_OPEN_S:g} s",
-            f"{found['open_s']:.2f} s",
+            f"{found['open_s']:.2f} s, of which {found['open_cpu_s']:.2f} s with a processor",
             found["open_s"] <= _OPEN_S if count >= 1_000_000 else None,
         ),
         Goal(
