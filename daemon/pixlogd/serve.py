@@ -19,7 +19,7 @@ from pixlog.environment import PIXLOG_HOST
 from pixlog.errors import ConfigError, PixlogError, RunDirError
 from pixlogd.config.settings import Settings
 from pixlogd.descriptors import raise_limit
-from pixlogd.server import run_server
+from pixlogd.server import AlreadyServed, run_server
 
 log = logging.getLogger("pixlogd")
 
@@ -73,7 +73,8 @@ def serve(
 
 def refusal_word(exc: PixlogError) -> str:
     """Return the line that makes a client raise the same: its kind, where the client knows one, and its message."""
-    kind = "run-dir " if isinstance(exc, RunDirError) else "config " if isinstance(exc, ConfigError) else ""
+    kinds = {RunDirError: "run-dir ", ConfigError: "config ", AlreadyServed: "served "}
+    kind = next((word for error, word in kinds.items() if isinstance(exc, error)), "")
     return f"{kind}{exc}"
 
 

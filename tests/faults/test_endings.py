@@ -237,7 +237,7 @@ def steps_until_end(job: subprocess.Popen[bytes]) -> set[int]:
 
 
 def _daemon_pid(run: Path) -> int:
-    (segment,) = (run / "manifest").iterdir()
+    (segment,) = wait_until(lambda: list((run / "manifest").iterdir()), timeout_s=30)
     return int(segment.stem.rpartition("-")[2])
 
 
