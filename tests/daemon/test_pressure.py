@@ -201,6 +201,33 @@ def test_client_that_dies_without_listening_is_read_to_its_end(
         assert daemon.open_files()["/memfd:arena (deleted)"] == 0
 
 
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_client_that_dies_while_it_is_not_read_is_read_to_its_end(
+    directory: Path, tmp_path: Path, loop: str
+) -> None:
+    """What waits in the socket of a client that the daemon did not read for a full disk is saved after its death."""
+    frames = (frame(Kind.LOG, log_header(seq), gray_pixels(seq)) for seq in range(100_000))
+    with (
+        tiny_disk(tmp_path / "disk", nbytes=64 * MIB) as disk,
+        serving(directory, loop=loop, queue_rows=16) as daemon,
+        RawPeer(daemon.socket_path) as peer,
+    ):
+        peer.greet(disk / "run")
+        peer.say(next(frames))
+        peer.wait_for_more()
+        before = daemon.open_files()
+        fill(disk / "ballast")
+        count, rest = peer.say_until_stuck(frames)
+        assert 16 < count < 90_000
+        peer.close()
+        (disk / "ballast").unlink()
+        whole = count if rest else count + 1
+        wait_until(
+            lambda: daemon.run_status(disk / "run")["saved"] == whole, timeout_s=30, what=f"{whole} images"
+        )
+        wait_until(lambda: not daemon.open_files() - before, what="the client's descriptors to be closed")
+
+
 def test_payload_that_never_ends_costs_what_was_sent(directory: Path, run_dir: Path, tmp_path: Path) -> None:
     """Many clients that announce a gigabyte each and send a little cost a little."""
     with serving(directory) as daemon:
