@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -329,3 +330,31 @@ def test_client_that_comes_back_to_a_manifest_that_cannot_be_read_hears_why(
     (run_dir / "manifest" / "20250102T030405Z-host-77.jsonl").rmdir()
     with RawPeer(shared_daemon.socket_path) as peer:
         assert peer.greet(run_dir, resume=0, again=True).kind is Kind.WELCOME
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_client_that_breaks_off_again_and_again_has_each_call_acknowledged(
+    shared_daemon: Daemon, run_dir: Path, payload_way: str, seed: int
+) -> None:
+    """However connections end in the middle of things, no call is doubled and none stays unacknowledged for ever."""
+    chance = random.Random(seed)
+    pending: dict[int, None] = {}
+    said = 0
+    for turn in range(25):
+        with RawPeer(shared_daemon.socket_path) as peer:
+            answer = peer.greet(run_dir, resume=min(pending, default=said), again=turn > 0)
+            assert answer.kind is Kind.WELCOME
+            pending |= dict.fromkeys(range(said, said + chance.randrange(12)))
+            said = max(pending, default=said - 1) + 1
+            for seq in sorted(pending):
+                peer.log(seq, payload_way)
+            if turn == 24:
+                peer.hear_acks(len(pending))
+                break
+            for _ in range(chance.randrange(4)):
+                if not peer.has_more(chance.choice((0, 0.001, 0.01))):
+                    break
+                heard = peer.hear()
+                for row in heard.header.get("rows", ()):
+                    pending.pop(row[0], None)
+    assert_saved(run_dir, range(said))

@@ -116,11 +116,15 @@ class RawPeer:
             self._frames.extend(self._decoder.feed(count))
         return self._frames.popleft()
 
-    def wait_for_more(self) -> None:
-        """Wait until the daemon has said more than was heard, and leave it unheard."""
+    def has_more(self, timeout_s: float) -> bool:
+        """Whether the daemon says more than was heard within so many seconds; leaves it unheard."""
         poller = select.poll()
         poller.register(self.sock, select.POLLIN)
-        assert poller.poll(scaled_s(20) * 1000)
+        return bool(self._frames or poller.poll(timeout_s * 1000))
+
+    def wait_for_more(self) -> None:
+        """Wait until the daemon has said more than was heard, and leave it unheard."""
+        assert self.has_more(scaled_s(20))
 
     def hear_acks(self, count: int) -> dict[int, list[Any]]:
         """Return the acknowledgements of ``count`` calls by number; one that comes twice must say the same."""
