@@ -11,12 +11,14 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet install
 STAMP = $(VENV)/.installed$(if $(WHEEL),-$(notdir $(WHEEL)))
 
+FIGURES = build/fault-figures.jsonl
+
 EXTRAS_demo := all,demo
 EXTRAS_test := all,demo,test
 EXTRAS_lint := all,demo,test,lint
 EXTRAS_bench := all,bench
 
-.PHONY: help demo test environment lint fuzz soak reference oracle bench clean print-python
+.PHONY: help demo test environment lint faults guarantees fuzz soak reference oracle bench clean print-python
 
 help:
 	@echo 'make demo        train a small model in two processes, log its images, show what was saved'
@@ -24,6 +26,8 @@ help:
 	@echo 'make test        run the whole suite (ARGS="-k name" for a part of it)'
 	@echo 'make lint        ruff check, ruff format --check, mypy --strict'
 	@echo 'make fuzz        hold a million hostile conversations with the daemon (about a quarter of an hour)'
+	@echo 'make faults      kill, stop, interrupt and starve everything as often as the guarantees say (some hours),'
+	@echo '                 write docs/guarantees-figures.md (make guarantees: only the page)'
 	@echo 'make soak        log a million images from four processes and see that nothing grows (about half an hour)'
 	@echo 'make reference   write config/pixlogd.toml and docs/configuration.md anew from the settings'
 	@echo 'make bench       measure everything beside other loggers, write docs/benchmarks.md (SHORT=1: see that it runs)'
@@ -46,6 +50,16 @@ lint: $(STAMP)-lint
 
 fuzz: environment
 	PIXLOG_FAULT_REPEATS=full $(BIN)/python -P -m pytest tests/fuzz -s $(ARGS)
+
+# A test that fails does not keep the figures of the others from the page, and a part of the tests (ARGS) adds to them.
+faults: environment
+	@mkdir -p build $(if $(ARGS),,&& rm -f $(FIGURES))
+	PIXLOG_FAULT_REPEATS=full PIXLOG_FAULT_FIGURES=$(FIGURES) \
+		$(BIN)/python -P -m pytest tests/faults tests/fuzz --timeout=7200 $(ARGS); \
+		status=$$?; $(BIN)/python tests/faults/report.py $(FIGURES) && exit $$status
+
+guarantees: environment
+	$(BIN)/python tests/faults/report.py $(FIGURES)
 
 soak: environment
 	PIXLOG_FAULT_REPEATS=full $(BIN)/python -P -m pytest tests/faults/test_soak.py -s $(ARGS)

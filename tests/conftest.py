@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import shutil
 import tempfile
@@ -14,6 +15,7 @@ import pytest
 
 import daemons
 import leaks
+from swallowed import Swallowed
 
 _LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
 _LAUNCHER_PREFIXES = ("PIXLOG_", "SLURM_", "OMPI_", "PMI_", "MPI_")
@@ -50,8 +52,24 @@ def _nothing_left_behind() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def swallowed(_nothing_left_behind: None, request: pytest.FixtureRequest) -> Iterator[Swallowed]:
+    """Fail a test in which client or daemon met an error and went on, unless it said ``swallowed.expect(text)``."""
+    directory: Path | None = None
+    if "tmp_path" in request.fixturenames:
+        directory = request.getfixturevalue(
+            "tmp_path"
+        )  # asked for here, so that it is still there afterwards
+    handler = Swallowed()
+    logging.getLogger("pixlog").addHandler(handler)
+    yield handler
+    logging.getLogger("pixlog").removeHandler(handler)
+    found = handler.found(directory)
+    assert not found, "swallowed: " + "\n".join(found)
+
+
+@pytest.fixture(autouse=True)
 def runtime_dir(
-    _nothing_left_behind: None, _runtime_root: Path, monkeypatch: pytest.MonkeyPatch
+    _nothing_left_behind: None, swallowed: Swallowed, _runtime_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
     """Return the test's own directory of sockets and locks; its daemons are ended after the test and must be gone."""
     directory = _runtime_root / str(next(_numbers))

@@ -16,6 +16,7 @@ import daemons
 import pixlog
 from accounting import check_accounts
 from pixlog.rendezvous import socket_for
+from swallowed import Swallowed
 from waiting import wait_until
 
 _FAULTY_DAEMON = """
@@ -59,9 +60,10 @@ def faulty_daemon(where: str, run_dir: Path) -> subprocess.Popen[bytes]:
 
 
 def test_crashed_daemon_leaves_its_traceback(
-    run_dir: Path, runtime_dir: Path, caplog_warnings: pytest.LogCaptureFixture
+    run_dir: Path, runtime_dir: Path, caplog_warnings: pytest.LogCaptureFixture, swallowed: Swallowed
 ) -> None:
     """An error that nobody foresaw ends the daemon with a traceback; the client finds another and names the log."""
+    swallowed.expect("the planted error")
     with faulty_daemon("pipeline", run_dir) as crashing, pixlog.connect(run_dir) as client:
         for step in range(20):
             client.log_image("k", np.full((20, 20), step, np.uint8), step=step)
@@ -95,8 +97,11 @@ def test_segfault_leaves_its_traceback(
     assert len(check_accounts(run_dir).saved) == 21
 
 
-def test_error_over_one_client_spares_the_others(run_dir: Path, runtime_dir: Path) -> None:
+def test_error_over_one_client_spares_the_others(
+    run_dir: Path, runtime_dir: Path, swallowed: Swallowed
+) -> None:
     """An error while one client's frame is handled ends its connection, with a traceback, and not the daemon."""
+    swallowed.expect("the planted error")
     with faulty_daemon("connection", run_dir) as daemon:
         with pixlog.connect(run_dir) as client:
             client.log_image("k", np.zeros((20, 20), np.uint8))
