@@ -344,8 +344,9 @@ def test_client_that_breaks_off_again_and_again_has_each_call_acknowledged(
         with RawPeer(shared_daemon.socket_path) as peer:
             answer = peer.greet(run_dir, resume=min(pending, default=said), again=turn > 0)
             assert answer.kind is Kind.WELCOME
-            pending |= dict.fromkeys(range(said, said + chance.randrange(12)))
-            said = max(pending, default=said - 1) + 1
+            fresh = range(said, said + chance.randrange(12))
+            pending |= dict.fromkeys(fresh)
+            said = fresh.stop
             for seq in sorted(pending):
                 peer.log(seq, payload_way)
             if turn == 24:
