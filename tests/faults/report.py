@@ -1,7 +1,7 @@
-"""Write docs/guarantees-figures.md from the figures that the fault tests left: what was tried, how often, what was lost.
+"""Write docs/guarantees-figures.md from the figures of the fault tests: what was tried, how often, what was lost.
 
-``python tests/faults/report.py FIGURES``, where FIGURES is the file that ``PIXLOG_FAULT_FIGURES`` named; ``make faults``
-does both.  Of a figure that was taken more than once the last counts.
+``python tests/faults/report.py FIGURES``, where FIGURES is the file that ``PIXLOG_FAULT_FIGURES`` named; ``make
+faults`` does both.  Of a figure that was taken more than once the last counts.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 _PAGE = Path(__file__).parents[2] / "docs" / "guarantees-figures.md"
+_TABLE = "| tried | times | images | lost | seen | test |\n|---|---:|---:|---:|---|---|\n"
 _OPENING = """# Guarantees: the figures
 
 What the fault tests tried, how often, and what was lost, in their last full run ({dates}). `make faults` runs them
@@ -35,7 +36,7 @@ def main(figures_path: Path) -> None:
     dates = sorted({figure["date"] for figure in figures.values()})
     page = _OPENING.format(dates=" to ".join(dict.fromkeys([dates[0], dates[-1]])))
     for area in sorted(areas, key=_number_of):
-        page += f"\n## {_title(area)}\n\n| tried | times | images | lost | seen | test |\n|---|---:|---:|---:|---|---|\n"
+        page += f"\n## {_title(area)}\n\n{_TABLE}"
         for figure in areas[area]:
             page += f"| {_row(figure)} |\n"
     _PAGE.write_text(page)
