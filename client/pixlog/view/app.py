@@ -7,12 +7,14 @@ to a row never changes, so media are cached by the browser for good, under a mar
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 from urllib.parse import quote
 
+import numpy.typing as npt
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -28,7 +30,7 @@ from pixlog.view.expression import parse_expression
 from pixlog.view.gate import Access, Gate
 from pixlog.view.guarded_files import FileGone, FileRefused, content_type, read_guarded
 from pixlog.view.open_runs import OpenRun
-from pixlog.view.packing import packed_response
+from pixlog.view.packing import pack
 from pixlog.view.pictures import mask_of, picture_png, shown_file, stored_file, thumbnail_bytes, values_of
 from pixlog.view.row_json import overlays_json, row_json
 from pixlog.view.static_files import StaticFiles
@@ -36,6 +38,7 @@ from pixlog.view.thumbnails import ThumbnailCache
 
 THUMBNAIL_SIDES_PX: Final = (128, 256, 512, 1024)
 _ROWS_AT_ONCE: Final = 256
+_DEFLATE_FROM_NBYTES: Final = 4096
 _FOREVER: Final = {"cache-control": "private, max-age=31536000, immutable"}
 _FRESH: Final = {"cache-control": "no-store"}
 
@@ -85,7 +88,7 @@ class Viewer:
             "state": table.state,
             "time": table.time,
         }
-        return packed_response(header, arrays, headers=_FRESH)
+        return _packed(header, arrays, headers=_FRESH)
 
     def rows(self, request: Request) -> Response:
         numbers = _numbers(request, "ids")
@@ -102,12 +105,12 @@ class Viewer:
     def meta(self, request: Request) -> Response:
         first = _number(request, "from", 0)
         values = self._run(request).scans.meta(request.query_params.get("name", ""), first)
-        return packed_response({"first": first}, {"value": values}, headers=_FRESH)
+        return _packed({"first": first}, {"value": values}, headers=_FRESH)
 
     def matches(self, request: Request) -> Response:
         first = _number(request, "from", 0)
         values = self._run(request).scans.matches(request.query_params.get("where", ""), first)
-        return packed_response({"first": first}, {"match": values}, headers=_FRESH)
+        return _packed({"first": first}, {"match": values}, headers=_FRESH)
 
     def filter_error(self, request: Request) -> Response:
         try:
@@ -118,7 +121,7 @@ class Viewer:
 
     def order(self, request: Request) -> Response:
         order = self._run(request).scans.order(request.query_params.get("by", ""))
-        return packed_response({}, {"order": order}, headers=_FRESH)
+        return _packed({}, {"order": order}, headers=_FRESH)
 
     def overlays(self, request: Request) -> Response:
         def read(file: MediaFile) -> Any:
@@ -132,13 +135,13 @@ class Viewer:
             raise InputError(f"{file.relative_path} holds no mask")
         ids = mask_of(file)
         size = {"width": ids.shape[1], "height": ids.shape[0]}
-        return packed_response(size, {"ids": ids.ravel()}, headers=_FOREVER)
+        return _packed(size, {"ids": ids.ravel()}, headers=_FOREVER)
 
     def values(self, request: Request) -> Response:
         values = values_of(self._image(request))
         height, width = values.shape[:2]
         header = {"width": width, "height": height, "channels": values.shape[2] if values.ndim == 3 else 1}
-        return packed_response(header, {"values": values.ravel()}, headers=_FOREVER)
+        return _packed(header, {"values": values.ravel()}, headers=_FOREVER)
 
     def media(self, request: Request) -> Response:
         image = self._image(request)
@@ -229,6 +232,18 @@ def make_app(
 
 def _json(content: Any, *, headers: dict[str, str] = _FRESH) -> Response:
     return JSONResponse(content, headers=headers)
+
+
+def _packed(
+    header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], *, headers: Mapping[str, str]
+) -> Response:
+    """Return a response with the packed arrays, deflated where that pays."""
+    body = pack(header, arrays)
+    sent = dict(headers)
+    if len(body) >= _DEFLATE_FROM_NBYTES:
+        body = zlib.compress(body, 1)
+        sent["content-encoding"] = "deflate"
+    return Response(body, media_type="application/octet-stream", headers=sent)
 
 
 def _explain(request: Request, error: Exception) -> Response:

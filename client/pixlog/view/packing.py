@@ -1,21 +1,18 @@
 """Arrays for the page: one small JSON header, then the bytes of each array.
 
 The body is the header's length (4 bytes, little-endian), the header, and the arrays one behind the other, each
-padded to 8 bytes so that the page can look at them in place as typed arrays.  Large bodies go out deflated.
+padded to 8 bytes so that the page can look at them in place as typed arrays.
 """
 
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from starlette.responses import Response
 
-_DEFLATE_FROM_NBYTES: Final = 4096
 _ALIGN: Final = 8
 
 
@@ -28,18 +25,6 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> b
         raw = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
         parts += [raw, _padding(len(raw))]
     return b"".join(parts)
-
-
-def packed_response(
-    header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], *, headers: Mapping[str, str]
-) -> Response:
-    """Return a response with the packed body, deflated where that pays."""
-    body = pack(header, arrays)
-    sent = dict(headers)
-    if len(body) >= _DEFLATE_FROM_NBYTES:
-        body = zlib.compress(body, 1)
-        sent["content-encoding"] = "deflate"
-    return Response(body, media_type="application/octet-stream", headers=sent)
 
 
 def _padding(nbytes: int) -> bytes:

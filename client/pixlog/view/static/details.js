@@ -1,6 +1,6 @@
 // Everything that is known of a row, as a list of names and values.
 
-import { mediaUrl } from "./api.js";
+import { getDownload } from "./api.js";
 import { fill, h, icon } from "./dom.js";
 import { moment, nbytes, number } from "./format.js";
 import { state } from "./state.js";
@@ -68,9 +68,11 @@ export async function copy(text, button) {
 }
 
 /** Save the stored file under its own name. */
-export function download(run, row, image) {
-  const link = h("a", { href: mediaUrl(run, row.id, image.index, true), download: "" });
+export async function download(run, row, image) {
+  const { href, name, release } = await getDownload(run, row.id, image.index);
+  const link = h("a", { href, download: name });
   document.body.append(link);
   link.click();
   link.remove();
+  release();
 }

@@ -230,7 +230,8 @@ class Lightbox {
   }
 
   copyPath() {
-    if (this.image?.absolutePath) copy(this.image.absolutePath, this.pathButton);
+    const path = this.image?.absolutePath ?? this.image?.path;
+    if (path) copy(path, this.pathButton);
   }
 
   save() {

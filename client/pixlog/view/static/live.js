@@ -14,6 +14,7 @@ export const connection = { lost: false };
 /** Read the runs and all their rows, then keep up. */
 export async function start() {
   await load();
+  if (!api.isLive) return;
   timer = setTimeout(poll, EVERY_MS);
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) return;

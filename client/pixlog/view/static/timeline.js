@@ -110,8 +110,8 @@ export async function offerAxes() {
   offered = names;
 }
 
-/** Names of the numeric meta entries. */
-export let offered = [];
+// Names of the numeric meta entries.
+let offered = [];
 
 function collect() {
   stops = stopsOf(runsOn(), state.view === "gallery" && state.galleryKey ? [state.galleryKey] : shownKeys());

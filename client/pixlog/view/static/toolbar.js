@@ -160,11 +160,12 @@ function showCounters() {
   const newestS = Math.max(0, ...state.runs.map((run) => run.table.newestS));
   const problems = state.runs.reduce((total, run) => total + run.problems, 0);
   const live = daemons.length > 0;
+  const exported = state.runs.find((run) => run.exported)?.exported;
   fill(
     counters,
     connection.lost
       ? h("span", { class: "state lost", text: "connection lost, trying again" })
-      : h("span", { class: `state ${live ? "live" : ""}`, title: live ? plural(sum("clients"), "client") : "No daemon is writing these runs" }, h("span", { class: "pulse" }), live ? "live" : newestS ? `last image ${ago(newestS)}` : "no images yet"),
+      : h("span", { class: `state ${live ? "live" : ""}`, title: live ? plural(sum("clients"), "client") : "No daemon is writing these runs" }, h("span", { class: "pulse" }), live ? "live" : exported ? `exported ${exported}` : newestS ? `last image ${ago(newestS)}` : "no images yet"),
     live && h("span", { class: "tabular", title: "Images that the daemon has and has not saved yet", text: `${count(sum("queued"))} queued` }),
     live && h("span", { class: "tabular wide-only", text: `${number(sum("images_per_s"), 3)} img/s` }),
     h("span", { class: "tabular wide-only", text: plural(totals[0], "row") }),
