@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         RunError,
         VersionMismatch,
     )
+    from pixlog.export.export_run import ExportReport, export_run
     from pixlog.model.boxes import BoundingBoxes2D
     from pixlog.model.classes import Classes
     from pixlog.model.image import Image
@@ -53,6 +54,7 @@ __all__ = [
     "ClientClosed",
     "ConfigError",
     "ConnectError",
+    "ExportReport",
     "Image",
     "ImageMask",
     "InputError",
@@ -74,6 +76,7 @@ __all__ = [
     "Stats",
     "VersionMismatch",
     "connect",
+    "export_run",
 ]
 
 # Names are loaded when they are first used: a program that imports pixlog and logs nothing, such as a data loader's
@@ -82,6 +85,7 @@ _HOMES = {
     "BoundingBoxes2D": "model.boxes",
     "Classes": "model.classes",
     "Client": "client",
+    "ExportReport": "export.export_run",
     "Image": "model.image",
     "ImageMask": "model.masks",
     "Keypoints": "model.keypoints",
@@ -90,6 +94,7 @@ _HOMES = {
     "Run": "reading.run",
     "Stats": "stats",
     "connect": "client",
+    "export_run": "export.export_run",
 }
 
 

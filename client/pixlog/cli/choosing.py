@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from pixlog.errors import RunError
-from pixlog.reading.run import Run
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The run directory.", show_default=False)]
 KeyOption = Annotated[
@@ -33,26 +28,6 @@ RankOption = Annotated[
     list[int] | None, typer.Option("--rank", "-r", metavar="RANK", help="A rank; repeatable.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
-
-def chosen_keys(run: Run, patterns: list[str] | None) -> list[str] | None:
-    """Return the keys that are meant; raise ``RunError`` with the nearest ones for a pattern that none fits."""
-    if not patterns:
-        return None
-    keys = run.keys()
-    chosen: dict[str, None] = {}
-    for pattern in patterns:
-        fitting = [pattern] if pattern in keys else [key for key in keys if fnmatchcase(key, pattern)]
-        if not fitting:
-            near = difflib.get_close_matches(pattern, keys, n=3)
-            others = (
-                f"did you mean {' or '.join(map(repr, near))}?" if near else f"keys: {', '.join(keys[:8])}"
-            )
-            raise RunError(
-                f"nothing was logged under {pattern!r} in {run.path}; {others if keys else 'no rows yet'}"
-            )
-        chosen.update(dict.fromkeys(fitting))
-    return list(chosen)
 
 
 def parse_steps(text: str | None) -> int | slice | list[int] | None:

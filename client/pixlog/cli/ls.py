@@ -17,7 +17,6 @@ from pixlog.cli.choosing import (
     RankOption,
     RunArgument,
     StepOption,
-    chosen_keys,
     parse_steps,
 )
 from pixlog.cli.terminal import (
@@ -31,6 +30,7 @@ from pixlog.cli.terminal import (
     results,
     spinner,
 )
+from pixlog.reading.key_patterns import chosen_keys
 from pixlog.reading.media_totals import MediaTotal
 from pixlog.reading.rows import Row, Rows
 from pixlog.reading.run import Run

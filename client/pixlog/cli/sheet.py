@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from pixlog.cli.choosing import KeyOption, RunArgument, StepOption, chosen_keys, parse_steps
+from pixlog.cli.choosing import KeyOption, RunArgument, StepOption, parse_steps
 from pixlog.cli.terminal import plain, progress_bar, results, spinner
 from pixlog.errors import InputError
+from pixlog.reading.key_patterns import chosen_keys
 from pixlog.reading.run import Run
 from pixlog.sheet.contact_sheet import contact_sheet as make_contact_sheet
 

@@ -1,0 +1,142 @@
+"""``pixlog export``: a run, or a part of it, in a format that other programs open."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pixlog.cli.choosing import JsonOption, KeyOption, RankOption, RunArgument, StepOption, parse_steps
+from pixlog.cli.terminal import (
+    count_text,
+    messages,
+    nbytes_text,
+    plain,
+    printable,
+    progress_bar,
+    results,
+    spinner,
+)
+from pixlog.export.export_run import ExportReport, export_run
+from pixlog.export.formats import FORMATS
+from pixlog.reading.run import Run
+
+_REASONS_SHOWN = 5
+
+
+def export(
+    run_dir: RunArgument,
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            "-t",
+            metavar="FORMAT",
+            show_default=False,
+            help="\n\n".join(f"[bold]{format.name}[/bold]: {format.summary}." for format in FORMATS.values()),
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="PATH", help="Where to. Default: here, named for the run."),
+    ] = None,
+    keys: KeyOption = None,
+    steps: StepOption = None,
+    ranks: RankOption = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an earlier export.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn a run, or a part of it, into files that other programs open.
+
+    \b
+      $ pixlog export runs/exp1 --to zip                 makes exp1.zip
+      $ pixlog export runs/exp1 -t zip -k 'val/*' -s 0:9 some keys and steps
+      $ pixlog export runs/exp1 -t zip -o all.zip --force
+
+    The output is there when it is complete; Ctrl-C leaves nothing behind. It may run while training logs.
+    Exit code 0 if every image was exported, 1 otherwise, with why.
+    """
+    options: dict[str, Any] = {}
+    given = {name: value for name, value in options.items() if value is not None}
+    with spinner("reading the manifest"):
+        run = Run(run_dir)
+    try:
+        with progress_bar(f"writing {to}") as report_progress:
+            report = export_run(
+                run,
+                to,
+                out,
+                key=keys,
+                step=parse_steps(steps),
+                rank=ranks,
+                force=force,
+                progress=report_progress,
+                **given,
+            )
+    except KeyboardInterrupt:
+        messages().print("interrupted: nothing was written")
+        raise
+    if as_json:
+        sys.stdout.write(json.dumps(_to_json(report), indent=2, ensure_ascii=False) + "\n")
+    else:
+        _show(results(), report)
+    _complain(messages(), report)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def _show(console: Console, report: ExportReport) -> None:
+    counts = report.counts
+    rows = f"{count_text(counts.images, 'image')} of {count_text(counts.rows, 'row')}"
+    console.print(
+        plain(f"wrote {report.out}: {rows}, {nbytes_text(report.nbytes)} in {report.duration_s:.1f} s"),
+        soft_wrap=True,
+    )
+    if counts.references:
+        said = (
+            f"note: {count_text(counts.references, 'image')} logged as references, whose pixels are elsewhere"
+        )
+        console.print(plain(said), soft_wrap=True)
+    for text, count in counts.notes.most_common(_REASONS_SHOWN):
+        console.print(plain(f"note: {count:,} × {text}"), soft_wrap=True)
+    for state, count in (("failed", counts.failed_rows), ("dropped", counts.dropped_rows)):
+        if count:
+            console.print(
+                plain(f"{count_text(count, 'row')} {state} when logged and so without image:"),
+                style="yellow",
+                soft_wrap=True,
+            )
+            reasons = [(why, n) for why, n in counts.reasons.most_common() if why.startswith(f"{state}: ")]
+            for why, n in reasons[:_REASONS_SHOWN]:
+                console.print(plain(f"  {n:,} × {why.partition(': ')[2]}"), soft_wrap=True)
+            if len(reasons) > _REASONS_SHOWN:
+                console.print(f"  … {count_text(len(reasons) - _REASONS_SHOWN, 'other reason')}")
+
+
+def _complain(console: Console, report: ExportReport) -> None:
+    counts = report.counts
+    for reason, count in counts.left_out.most_common():
+        console.print(printable(f"left out: {count_text(count, 'image')}: {reason}"), style="red")
+    for example in counts.examples:
+        console.print(printable(f"  {example}"))
+    if report.damaged_lines:
+        lines = count_text(report.damaged_lines, "line")
+        console.print(f"{lines} of the manifest could not be read as rows; see pixlog verify", style="yellow")
+
+
+def _to_json(report: ExportReport) -> dict[str, Any]:
+    said = dataclasses.asdict(report.counts) | {"rows": report.counts.rows}
+    return {
+        "format": report.format,
+        "out": str(report.out),
+        **said,
+        "nbytes": report.nbytes,
+        "duration_s": round(report.duration_s, 3),
+        "damaged_lines": report.damaged_lines,
+        "ok": report.ok,
+    }
