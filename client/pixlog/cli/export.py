@@ -50,6 +50,10 @@ def export(
     ranks: RankOption = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace an earlier export.")] = False,
     as_json: JsonOption = False,
+    embed: Annotated[
+        bool | None,
+        typer.Option("--embed", help="[bold]parquet[/bold]: put the bytes of the images into the table."),
+    ] = None,
 ) -> None:
     """Turn a run, or a part of it, into files that other programs open.
 
@@ -61,7 +65,7 @@ def export(
     The output is there when it is complete; Ctrl-C leaves nothing behind. It may run while training logs.
     Exit code 0 if every image was exported, 1 otherwise, with why.
     """
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"embed": embed}
     given = {name: value for name, value in options.items() if value is not None}
     with spinner("reading the manifest"):
         run = Run(run_dir)

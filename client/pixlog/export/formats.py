@@ -49,6 +49,14 @@ class Format:
 
 _ALL: Final = (
     Format("zip", "zip_archive", "one archive that is a run directory again", ".zip", takes_unsaved=True),
+    Format(
+        "parquet",
+        "parquet",
+        "the rows as a table for DuckDB, pandas, Polars",
+        ".parquet",
+        options=("embed",),
+        takes_unsaved=True,
+    ),
 )
 FORMATS: Final[dict[str, Format]] = {format.name: format for format in _ALL}
 

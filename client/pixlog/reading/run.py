@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,10 @@ from pixlog.reading.row_table import RowTable, table_of
 from pixlog.reading.rows import Images, Row, Rows
 from pixlog.reading.run_summary import RunSummary, summarize
 from pixlog.reading.segment_scan import ReadProblems
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
 
 _RUN_MARKS = ("manifest", "media", "spill", "daemon.log")
 
@@ -122,6 +127,40 @@ class Run:
         """
         self.refresh()
         return table_of(self._index, max(0, first))
+
+    def to_arrow(
+        self,
+        key: str | Iterable[str] | None = None,
+        step: int | slice | Iterable[int] | None = None,
+        rank: int | Iterable[int] | None = None,
+        state: str | Iterable[str] | None = None,
+        *,
+        client: str | Iterable[str] | None = None,
+        where: Callable[[Row], object] | None = None,
+    ) -> pyarrow.Table:
+        """Return the rows that pass every filter given as a table: a line for each image, and for each row without.
+
+        docs/export.md names the columns.  Raises ``MissingExtra`` without pyarrow.
+        """
+        from pixlog.reading.table import table_of_rows
+
+        rows = self.rows(key, step, rank, state, client=client, where=where)
+        return table_of_rows(lambda: rows)
+
+    def to_pandas(
+        self,
+        key: str | Iterable[str] | None = None,
+        step: int | slice | Iterable[int] | None = None,
+        rank: int | Iterable[int] | None = None,
+        state: str | Iterable[str] | None = None,
+        *,
+        client: str | Iterable[str] | None = None,
+        where: Callable[[Row], object] | None = None,
+    ) -> pandas.DataFrame:
+        """Return the same table as ``to_arrow`` as a DataFrame.  Raises ``MissingExtra`` without pyarrow or pandas."""
+        from pixlog.reading.table import frame_of_table
+
+        return frame_of_table(self.to_arrow(key, step, rank, state, client=client, where=where))
 
     def rows_by_number(self, numbers: Iterable[int] | RowIds) -> Rows:
         """Return the rows with these numbers, in this order; raise ``InputError`` for one that is not there."""
