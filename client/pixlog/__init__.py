@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pixlog.client import Client, connect
+    from pixlog.compare.run_diff import diff
     from pixlog.errors import (
         ClientClosed,
         ConfigError,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         ProtocolError,
         RunDirError,
         RunError,
+        RunKeyError,
         VersionMismatch,
     )
     from pixlog.export.export_run import ExportReport, export_run
@@ -73,9 +75,11 @@ __all__ = [
     "Run",
     "RunDirError",
     "RunError",
+    "RunKeyError",
     "Stats",
     "VersionMismatch",
     "connect",
+    "diff",
     "export_run",
 ]
 
@@ -94,6 +98,7 @@ _HOMES = {
     "Run": "reading.run",
     "Stats": "stats",
     "connect": "client",
+    "diff": "compare.run_diff",
     "export_run": "export.export_run",
 }
 

@@ -16,6 +16,7 @@ PixlogError
 ├── ProtocolError           bytes on the socket that are not the protocol
 ├── ClientClosed            a call on a client after ``close``
 └── RunError                a run directory that cannot be read as one
+    └── RunKeyError             a key that was not logged in a run (also a KeyError)
 """
 
 
@@ -92,3 +93,10 @@ class ClientClosed(PixlogError):
 
 class RunError(PixlogError):
     """A directory cannot be read as a run."""
+
+
+class RunKeyError(RunError, KeyError):
+    """A run has nothing under the key asked for."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""  # without the quotes that KeyError puts around it

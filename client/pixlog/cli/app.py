@@ -11,6 +11,7 @@ import typer
 
 from pixlog import __version__
 from pixlog.cli.daemons import status, stop
+from pixlog.cli.diff import diff
 from pixlog.cli.export import export
 from pixlog.cli.ls import ls
 from pixlog.cli.recover import recover
@@ -53,6 +54,7 @@ def pixlog(
       $ pixlog ls runs/exp1 -k val/pred    its rows
       $ pixlog view runs/exp1              a web page on it all
       $ pixlog contact-sheet runs/exp1     one picture of it all
+      $ pixlog diff runs/a runs/b -k KEY   how do two runs differ?
       $ pixlog export runs/exp1 --to zip   files that other programs open
       $ pixlog verify runs/exp1            is every file whole?
       $ pixlog status --all --watch        daemons at work
@@ -64,6 +66,7 @@ app.command("ls")(ls)
 app.command("view")(view)
 app.command("verify")(verify)
 app.command("contact-sheet")(contact_sheet)
+app.command("diff")(diff)
 app.command("export")(export)
 app.command("recover")(recover)
 app.command("status")(status)

@@ -17,6 +17,7 @@ import numpy as np
 
 from pixlog.errors import InputError, RunError
 from pixlog.reading.media_totals import MediaTotal, MediaTotals
+from pixlog.reading.near_keys import unknown_key
 from pixlog.reading.row_filter import RowFilter, of_steps
 from pixlog.reading.row_index import RowIds, RowIndex
 from pixlog.reading.row_table import RowTable, table_of
@@ -70,6 +71,13 @@ class Run:
         """Return every key that was logged, sorted."""
         self.refresh()
         return sorted(self._index.keys.names)
+
+    def known_key(self, key: str) -> str:
+        """Return ``key`` if anything was logged under it; raise ``RunKeyError`` with the nearest ones if not."""
+        self.refresh()
+        if self._index.keys.known(key) is None:
+            raise unknown_key(key, self.keys(), self.path)
+        return key
 
     def steps(self, key: str) -> list[int]:
         """Return the distinct steps of ``key``, ascending; empty for a key that was not logged yet."""

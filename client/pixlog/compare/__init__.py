@@ -1,0 +1,1 @@
+"""Images of two runs, or of two keys, measured against each other."""
