@@ -50,6 +50,23 @@ def export(
     ranks: RankOption = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace an earlier export.")] = False,
     as_json: JsonOption = False,
+    shard_count: Annotated[
+        int | None,
+        typer.Option(
+            "--shard-count",
+            min=1,
+            metavar="N",
+            help="[bold]webdataset[/bold]: most images in a shard. Default: 10,000.",
+        ),
+    ] = None,
+    shard_size: Annotated[
+        str | None,
+        typer.Option(
+            "--shard-size",
+            metavar="SIZE",
+            help="[bold]webdataset[/bold]: most bytes in a shard. Default: 1GB.",
+        ),
+    ] = None,
     embed: Annotated[
         bool | None,
         typer.Option("--embed", help="[bold]parquet[/bold]: put the bytes of the images into the table."),
@@ -65,7 +82,11 @@ def export(
     The output is there when it is complete; Ctrl-C leaves nothing behind. It may run while training logs.
     Exit code 0 if every image was exported, 1 otherwise, with why.
     """
-    options: dict[str, Any] = {"embed": embed}
+    options: dict[str, Any] = {
+        "embed": embed,
+        "shard_count": shard_count,
+        "shard_size": shard_size,
+    }
     given = {name: value for name, value in options.items() if value is not None}
     with spinner("reading the manifest"):
         run = Run(run_dir)

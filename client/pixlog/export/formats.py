@@ -49,6 +49,13 @@ class Format:
 
 _ALL: Final = (
     Format("zip", "zip_archive", "one archive that is a run directory again", ".zip", takes_unsaved=True),
+    Format("imagefolder", "imagefolder", "a folder that [bold]datasets[/bold] of Hugging Face loads"),
+    Format(
+        "webdataset",
+        "webdataset",
+        "tar shards that [bold]webdataset[/bold] and tar read",
+        options=("shard_count", "shard_size"),
+    ),
     Format(
         "parquet",
         "parquet",

@@ -116,9 +116,9 @@ class Selection:
                 f"{row.key!r} step {row.step} rank {row.rank} image {image.index}: {detail or reason}"
             )
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, count: int = 1) -> None:
         """Count something that was changed on the way; equal texts are counted together."""
-        self.counts.notes[text] += 1
+        self.counts.notes[text] += count
 
 
 def select(
