@@ -72,6 +72,23 @@ def test_media_is_the_stored_file_and_may_be_kept(app: Any, training_dir: Path) 
     assert Path(row["images"][0]["path"]).name in answer.headers["content-disposition"]
 
 
+def test_media_of_a_packed_run_is_the_part_of_its_shard(tmp_path: Path) -> None:
+    """A file within a shard is answered alone; an offset or size that leaves the shard is no file."""
+    run = WrittenRun(tmp_path / "run")
+    data = encode(flat(10))
+    (run.path / "media").mkdir()
+    (run.path / "media" / "shard-0.tar").write_bytes(b"other" * 100 + data + b"more" * 100)
+    entry = {"sha256": hashlib.sha256(data).hexdigest(), "role": "image", "index": 0, "path": "media/a.png"}
+    for offset, nbytes in ((500, len(data)), (500, 10**6), (-5, len(data))):
+        place = {"shard": "media/shard-0.tar", "offset": offset, "size": nbytes}
+        value = {"_type": "image-file", "path": "media/a.png", "width": 40, "height": 30}
+        run.row("k", 0, value=value, files=[entry | place])
+    app = make_app(open_runs([run.path]))
+    assert ask(app, "/media/0/0/0").content == data
+    assert ask(app, "/thumbnail/0/0/0/128").status_code == 200
+    assert [ask(app, f"/media/0/{row}/0").status_code for row in (1, 2)] == [404, 404]
+
+
 def test_mask_and_values_come_as_stored(app: Any) -> None:
     """Class ids and pixel values arrive with the dtype and shape of the stored arrays."""
     number = next(

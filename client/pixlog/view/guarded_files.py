@@ -1,7 +1,8 @@
 """Files of a run for the page: only those that a row names, and only inside the run directory.
 
 A row may come from anyone who could write the manifest.  Its paths are therefore followed to where they really
-lead, links and all, and whatever lies outside the run directory is not opened.
+lead, links and all, and whatever lies outside the run directory is not opened.  In a packed run a file is a part of
+a shard, of which nothing but that part is read.
 """
 
 from __future__ import annotations
@@ -74,6 +75,11 @@ def read_guarded(file: MediaFile) -> bytes:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise FileRefused(f"{file.relative_path!r} is not a file")
-        if status.st_size > MAX_NBYTES:
-            raise FileRefused(f"{file.relative_path!r} has {status.st_size} bytes, more than {MAX_NBYTES}")
-        return stream.read()
+        nbytes = status.st_size if file.shard is None else file.size
+        if nbytes > MAX_NBYTES:
+            raise FileRefused(f"{file.relative_path!r} has {nbytes} bytes, more than {MAX_NBYTES}")
+        if file.shard is None:
+            return stream.read()
+        if file.offset < 0 or file.size < 0 or file.offset + file.size > status.st_size:
+            raise FileGone(f"{file.shard} has {status.st_size} bytes, too few for {file.relative_path}")
+        return os.pread(descriptor, file.size, file.offset)
