@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 import pixlog
+from browsing import browser, open_page
 from exported_runs import COUNTS, log_everything
+
+__all__ = ["browser", "open_page"]
 
 _made: dict[str, Path] = {}
 

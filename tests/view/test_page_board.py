@@ -172,6 +172,11 @@ def test_filter_by_meta_shows_only_what_passes(page: Page) -> None:
     expect(page.locator("#matching")).to_have_text("12 of 79 rows")
     expect(card(page, "val/input").locator("header .where")).to_have_text("3")
     expect_reds(page, "val/input", [31])
+    page.locator("#where").fill("")
+    expect_reds(page, "train/batch", [0, 10, 20, 30, 40])
+    cells = card(page, "train/batch").locator(".cell")
+    tops = cells.evaluate_all("(all) => all.map((cell) => cell.getBoundingClientRect().top)")
+    assert len(set(tops)) == 1  # beside each other again, after the filter left none of them
     page.locator("#where").fill("score <")
     expect(page.locator("#where-error")).to_contain_text("did you mean meta.score")
     expect(page.locator("#where")).to_have_attribute("aria-invalid", "true")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import viewers
+from browsing import color_at, expect_color, open_image, scale_of
 from waiting import wait_until
 from written_runs import WrittenRun
 
@@ -22,48 +23,6 @@ from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
-
-# The colour of the image's pixel (x, y) on the stage, asked of the canvas at the middle of that pixel; the stage
-# centres an image of 40 × 30 pixels and shows each as a square of `scale` device pixels.
-_AT = """(canvas, [x, y, scale, width, height]) => {
-  const left = Math.round(canvas.width / 2 - (width * scale) / 2);
-  const top = Math.round(canvas.height / 2 - (height * scale) / 2);
-  const [px, py] = [left + (x + 0.5) * scale, top + (y + 0.5) * scale];
-  return [...canvas.getContext("2d").getImageData(Math.floor(px), Math.floor(py), 1, 1).data].slice(0, 3);
-}"""
-
-
-def open_image(page: Page, key: str, cell: int = 0) -> Locator:
-    """Click a cell of the board and return the dialog once it shows the image."""
-    page.locator(f'article.card[data-key="{key}"] .cell').nth(cell).click()
-    dialog = page.locator("dialog.lightbox[data-shown]")
-    expect(dialog).to_be_visible()
-    return dialog
-
-
-def scale_of(page: Page) -> float:
-    """Return how many device pixels an image pixel is wide."""
-    return float(page.locator("#zoom").inner_text().removesuffix("%").strip()) / 100
-
-
-def color_at(page: Page, x: float, y: float, *, scale: float, canvas: str = "canvas.stage") -> list[int]:
-    """Return the RGB that the stage shows for a pixel of the image, while the image is centred."""
-    found: list[int] = page.locator(canvas).first.evaluate(_AT, [x, y, scale, 40, 30])
-    return found
-
-
-def expect_color(page: Page, x: int, y: int, expected: list[int], *, scale: float) -> None:
-    """Wait until the stage shows a colour, exactly."""
-    seen: list[list[int]] = []
-
-    def shown() -> bool:
-        seen[:] = [color_at(page, x, y, scale=scale)]
-        return seen == [expected]
-
-    try:
-        wait_until(shown, timeout_s=8, poll_s=0.03)
-    except AssertionError:
-        assert seen == [expected]
 
 
 def test_lightbox_shows_pixels_as_logged_at_one_to_one(page: Page) -> None:

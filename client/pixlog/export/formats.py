@@ -48,6 +48,12 @@ class Format:
 
 
 _ALL: Final = (
+    Format(
+        "html",
+        "html",
+        "a folder with a page that opens without a server: slider, overlays, comparison",
+        takes_unsaved=True,
+    ),
     Format("zip", "zip_archive", "one archive that is a run directory again", ".zip", takes_unsaved=True),
     Format("imagefolder", "imagefolder", "a folder that [bold]datasets[/bold] of Hugging Face loads"),
     Format(

@@ -106,7 +106,7 @@ class Card {
     }
     const shown = refs.slice(0, CELLS_A_CARD);
     const most = Math.min(MAX_COLUMNS, boardColumns);
-    const columns = Math.max(1, Math.ceil(shown.length / Math.ceil(shown.length / most)));
+    const columns = shown.length ? Math.ceil(shown.length / Math.ceil(shown.length / most)) : 1;
     // A card keeps the most columns it has had, so that nothing moves while one scrubs.
     this.columns = Math.max(Math.min(this.columns, boardColumns), Math.min(columns, boardColumns));
     this.element.style.setProperty("--columns", String(this.columns));

@@ -1,0 +1,134 @@
+"""One row as the exported page gets it, with the bytes that its images need.
+
+Media go in as they are stored; the page decodes them as the viewer does.  What a browser cannot decode is rendered
+as a PNG and its values go along as an array, so the page still tells them exactly.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zlib
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pixlog.errors import RunError
+from pixlog.reading.decoding import pillow
+from pixlog.reading.rows import Row
+from pixlog.reading.saved_image import SavedImage
+from pixlog.reading.stored_media import MediaFile, parse_json
+from pixlog.view.guarded_files import is_shown_by_browsers, read_guarded
+from pixlog.view.packing import pack
+from pixlog.view.pictures import picture_png, shown_file, stored_file, thumbnail_bytes, values_of
+from pixlog.view.row_fields import FIELDS, meta_of
+from pixlog.view.row_json import overlays_json, plain_json, row_json
+from pixlog.view.row_scans import number_of
+
+THUMBNAIL_PX: Final = 256
+_FIELDS: Final = ("caption", "width", "height", "format", "count")
+"""What filters may ask of a row that its JSON for the page does not have as such."""
+
+Content = tuple[Any, bytes | None]
+"""A name that equal files share, and their bytes; None where the name was stored before."""
+
+
+@dataclass(slots=True)
+class ImageParts:
+    """What one image of a row needs on the page."""
+
+    stored: Content
+    shown: Content | None = None
+    thumbnail: Content | None = None
+    values: Content | None = None
+    shapes: Content | None = None
+    masks: list[tuple[str, Content]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Entry:
+    """One row for the page."""
+
+    json: dict[str, Any]
+    meta: dict[str, float]
+    """Its numeric meta entries, which are axes of the slider."""
+    parts: dict[int, ImageParts]
+    """By the image's place in the row's list."""
+    troubles: list[tuple[SavedImage, str]]
+    """Images whose files cannot be exported, and why."""
+
+
+def entry_of(number: int, row: Row, known: Container[Any]) -> Entry:
+    """Read what the page needs of a row; files whose names are ``known`` are not read again."""
+    told = row_json(number, row)
+    told["fields"] = plain_json({name: FIELDS[name](row) for name in _FIELDS})
+    meta = {
+        name: value
+        for name, given in meta_of(row).items()
+        if (value := number_of(given)) == value  # not NaN
+    }
+    entry = Entry(told, meta, {}, [])
+    images = row.images if told["images"] else []
+    for place, (image, described) in enumerate(zip(images, told["images"], strict=True)):
+        described["absolutePath"] = None  # the reader of the page has other paths, and need not know ours
+        if image.file is None:
+            continue
+        described["thumbnailPx"] = THUMBNAIL_PX
+        try:
+            entry.parts[place] = _parts_of(image, known)
+        except RunError as error:
+            described["trouble"] = str(error)
+            entry.troubles.append((image, str(error)))
+    return entry
+
+
+def _parts_of(image: SavedImage, known: Container[Any]) -> ImageParts:
+    file = stored_file(image)
+    shown = shown_file(image)
+    parts = ImageParts(_content(file, known))
+    if shown is None:
+        parts.shown = _made(("picture", _name(file)), known, lambda: picture_png(image))
+    elif shown is not file:
+        parts.shown = _content(shown, known)
+    if not is_shown_by_browsers(file):
+        parts.values = _made(("values", _name(file)), known, lambda: _values(image))
+    if shown is not file or _is_large(file, parts.stored[1], known):
+        name = ("thumbnail", _name(file))
+        parts.thumbnail = _made(name, known, lambda: thumbnail_bytes(image, THUMBNAIL_PX)[0])
+    for other in image.row.files:
+        if other.index == image.index and other.role == "mask":
+            parts.masks.append((other.group or "", _content(other, known)))
+    shapes = overlays_json(image, lambda one: parse_json(read_guarded(one), name=one.relative_path))
+    if any(shapes.values()):
+        parts.shapes = None, json.dumps(shapes, separators=(",", ":")).encode()
+    return parts
+
+
+def _is_large(file: MediaFile, data: bytes | None, known: Container[Any]) -> bool:
+    """Whether an image is larger than a thumbnail; of one that was stored before, whether it has one."""
+    if data is None:
+        return ("thumbnail", _name(file)) in known
+    try:
+        with pillow().open(io.BytesIO(data)) as picture:
+            return bool(max(picture.size) > THUMBNAIL_PX)
+    except (OSError, SyntaxError, ValueError, pillow().DecompressionBombError) as error:
+        raise RunError(f"{file.relative_path} does not decode: {error}") from error
+
+
+def _name(file: MediaFile) -> Any:
+    return file.relative_path, file.shard, file.offset
+
+
+def _content(file: MediaFile, known: Container[Any]) -> Content:
+    return _made(_name(file), known, lambda: read_guarded(file))
+
+
+def _made(name: Any, known: Container[Any], make: Callable[[], bytes]) -> Content:
+    return name, None if name in known else make()
+
+
+def _values(image: SavedImage) -> bytes:
+    values = values_of(image)
+    height, width = values.shape[:2]
+    size = {"width": width, "height": height, "channels": values.shape[2] if values.ndim == 3 else 1}
+    return zlib.compress(pack(size, {"values": values.ravel()}), 1)
