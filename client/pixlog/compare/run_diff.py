@@ -66,6 +66,11 @@ class RunDiff(Sequence[ImageDiff]):
     def __repr__(self) -> str:
         return f"<RunDiff: {self.counts_text()}>"
 
+    def _repr_html_(self) -> str | None:
+        from pixlog.notebook.displays import diff_html
+
+        return diff_html(self)
+
     def counts_text(self) -> str:
         """Return the counts as people say them: "12 pairs: 3 same, 9 differ"."""
         words: dict[State, str] = {

@@ -137,6 +137,11 @@ class Row:
             f"client={self.client} {self.state}{reason}>"
         )
 
+    def _repr_html_(self) -> str | None:
+        from pixlog.notebook.displays import row_html
+
+        return row_html(self)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Row):
             return NotImplemented
@@ -202,6 +207,11 @@ class Rows(Sequence[Row]):
     def __repr__(self) -> str:
         return f"<Rows: {'some of ' if self._where else ''}{len(self._candidates)} rows of {self._run_dir}>"
 
+    def _repr_html_(self) -> str | None:
+        from pixlog.notebook.displays import rows_html
+
+        return rows_html(self)
+
     def _read(self, ids: RowIds) -> Iterator[tuple[int, Row]]:
         where = self._where
         for row_id, line in read_lines(self._index, ids):
@@ -242,3 +252,8 @@ class Images(Sequence[SavedImage]):
 
     def __repr__(self) -> str:
         return f"<Images of {self._rows!r}>"
+
+    def _repr_html_(self) -> str | None:
+        from pixlog.notebook.displays import images_html
+
+        return images_html(self)

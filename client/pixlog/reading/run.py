@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pixlog.errors import InputError, RunError
+from pixlog.errors import InputError, InputTypeError, RunError
 from pixlog.reading.media_totals import MediaTotal, MediaTotals
 from pixlog.reading.near_keys import unknown_key
 from pixlog.reading.row_filter import RowFilter, of_steps
@@ -28,6 +28,8 @@ from pixlog.reading.segment_scan import ReadProblems
 if TYPE_CHECKING:
     import pandas
     import pyarrow
+
+    from pixlog.notebook.key_view import KeyView
 
 _RUN_MARKS = ("manifest", "media", "spill", "daemon.log")
 
@@ -74,6 +76,8 @@ class Run:
 
     def known_key(self, key: str) -> str:
         """Return ``key`` if anything was logged under it; raise ``RunKeyError`` with the nearest ones if not."""
+        if not isinstance(key, str):
+            raise InputTypeError(f"a key is a string, got {key!r}")
         self.refresh()
         if self._index.keys.known(key) is None:
             raise unknown_key(key, self.keys(), self.path)
@@ -199,6 +203,26 @@ class Run:
         asked = RowFilter.of(key=key, step=step, rank=rank, state=state, client=client, where=where)
         self.refresh()
         return self._follow(asked, 0 if existing else self.row_count, poll_s, timeout_s, stop)
+
+    def __getitem__(self, key: str) -> KeyView:
+        """Return what was logged under ``key``, which a notebook shows; raise ``RunKeyError`` with the nearest keys."""
+        from pixlog.notebook.key_view import KeyView
+
+        return KeyView(self, key)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.keys()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return self.keys()
+
+    def _repr_html_(self) -> str | None:
+        from pixlog.notebook.displays import run_html
+
+        return run_html(self)
 
     def __repr__(self) -> str:
         summary = summarize(self.path, self._index)

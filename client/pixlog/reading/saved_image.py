@@ -107,6 +107,11 @@ class SavedImage:
         row = self.row
         return f"<SavedImage {row.key!r} step={row.step} rank={row.rank} index={self.index} {where}>"
 
+    def _repr_html_(self) -> str | None:
+        from pixlog.notebook.displays import image_html
+
+        return image_html(self)
+
     def _stored(self) -> ImageFile:
         if self.file is None:
             raise RunError(

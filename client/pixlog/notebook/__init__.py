@@ -1,0 +1,1 @@
+"""What runs, keys, rows and images show of themselves in a notebook."""
