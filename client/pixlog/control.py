@@ -11,12 +11,16 @@ from pixlog.protocol import FrameDecoder, Header, Kind, encode_head
 from pixlog.rendezvous import dial
 
 
+class HungUp(ConnectError):
+    """The daemon closed the connection instead of answering: it was ending, or was killed in this moment."""
+
+
 def request(
     socket_path: str | os.PathLike[str], command: str, *, timeout_s: float = 5.0, **arguments: Any
 ) -> Header:
     """Send ``command`` ("status" or "stop") to the daemon at ``socket_path``; return its answer.
 
-    Raises ConnectError when no daemon listens there, or it does not answer in time.
+    Raises ConnectError when no daemon listens there, or it does not answer in time; HungUp when it ended meanwhile.
     """
     deadline = time.monotonic() + timeout_s
     sock = dial(socket_path, timeout_s)
@@ -30,9 +34,11 @@ def request(
                 sock.settimeout(max(0.001, deadline - time.monotonic()))
                 count = sock.recv_into(decoder.get_buffer())
                 if not count:
-                    raise ConnectError(f"the daemon on {socket_path} closed the connection without an answer")
+                    raise HungUp(f"the daemon on {socket_path} closed the connection without an answer")
                 for frame in decoder.feed(count):
                     return _answer(frame.kind, frame.header)
+        except (ConnectionResetError, BrokenPipeError) as exc:
+            raise HungUp(f"the daemon on {socket_path} ended instead of answering {command!r}") from exc
         except OSError as exc:
             raise ConnectError(f"the daemon on {socket_path} did not answer {command!r}: {exc}") from exc
 

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from pixlog.cli import daemons as daemons_module
 from pixlog.cli import find_daemon
 from pixlog.errors import ConnectError
+from pixlog.rendezvous import socket_for
 from written_runs import WrittenRun
 
 Command = Callable[..., Any]
@@ -207,6 +209,30 @@ def test_status_of_a_silent_daemon_is_an_error(
         1,
         "pixlog: the daemon on /s/a.sock did not answer 'status': timed out\n",
     )
+
+
+def test_command_asks_again_where_a_daemon_is_being_killed(
+    run_dir: Path, runtime_dir: Path, pixlog_command: Command
+) -> None:
+    """A socket that accepts and hangs up, as that of a killed daemon does for a moment, counts as one of no daemon."""
+    WrittenRun(run_dir).image("k", 0)
+    runtime_dir.mkdir(mode=0o700)
+    path = socket_for(run_dir)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(8)
+
+        def hang_up_and_end() -> None:
+            for _ in range(4):
+                listener.accept()[0].close()
+            path.unlink()
+
+        dying = threading.Thread(target=hang_up_and_end)
+        dying.start()
+        outcome = pixlog_command("status", run_dir)
+        dying.join()
+    assert outcome.code == 0, outcome
+    assert "no daemon is running" in outcome.out
 
 
 def test_stop_waits_for_the_daemons_end(

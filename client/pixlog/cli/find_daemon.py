@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pixlog.control import request
+from pixlog.control import HungUp, request
 from pixlog.environment import PIXLOG_DAEMON
 from pixlog.errors import ConnectError
 from pixlog.rendezvous import dial, running_sockets, socket_for
 
 Status = dict[str, Any]
+
+_RETRY_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +32,20 @@ class Daemon:
 
 
 def ask_status(socket_path: Path, timeout_s: float) -> Daemon | None:
-    """Ask for the status; None if nobody listens there; ``ConnectError`` if whoever does gives no answer."""
-    probe = dial(socket_path, timeout_s)
-    if probe is None:
-        return None
-    probe.close()
-    return Daemon(socket_path, request(socket_path, "status", timeout_s=timeout_s))
+    """Ask for the status; None if nobody listens there; ``ConnectError`` if whoever does gives no answer.
+
+    The socket of a daemon that is killed accepts for a moment longer: who hangs up is asked again.
+    """
+    deadline = time.monotonic() + timeout_s
+    while (probe := dial(socket_path, timeout_s)) is not None:
+        probe.close()
+        try:
+            return Daemon(socket_path, request(socket_path, "status", timeout_s=timeout_s))
+        except HungUp:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_S)
+    return None
 
 
 def daemon_of(run_dir: Path, timeout_s: float) -> Daemon | None:
