@@ -11,6 +11,7 @@ from typing import Any
 
 from pixlog.errors import InputError, PixlogError
 from pixlogd.config.settings import Settings
+from pixlogd.malformed import malformation_of
 from pixlogd.payload import buffers_of
 from pixlogd.rendering.media_file import EarlierFile, MediaFile
 from pixlogd.rendering.render import Rendered, render
@@ -72,6 +73,10 @@ def process(batch: Sequence[Entry], settings: Settings) -> Outcome:
         except PixlogError as exc:
             finished.append(_failed(entry, str(exc)))
         except Exception as exc:
+            malformation = malformation_of(entry.log.header)
+            if malformation is not None:
+                finished.append(_failed(entry, f"malformed call: {malformation}"))
+                continue
             log.exception("! %r step %d: internal error", entry.log.key, entry.log.step)
             finished.append(_failed(entry, f"internal error: {type(exc).__name__}: {exc}"))
     return Outcome(finished, early, [])

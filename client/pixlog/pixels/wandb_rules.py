@@ -99,7 +99,8 @@ def _own_precision(samples: Samples) -> np.dtype[Any]:
 def _stretch_floats(samples: Samples, low: float, high: float) -> _Step:
     dtype = _own_precision(samples).type
     bottom = dtype(low)
-    span = dtype(high) - bottom
+    with np.errstate(over="ignore"):  # farther apart than the type can say: infinite, as it is there
+        span = dtype(high) - bottom
 
     def stretch(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if span == 0:

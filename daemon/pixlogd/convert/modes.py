@@ -18,10 +18,13 @@ _MODE_OF_CHANNELS: Final = {2: "LA", 3: "RGB", 4: "RGBA"}
 
 
 def natural_picture(pixels: npt.NDArray[Any]) -> Picture:
-    """Name the mode of 8-bit pixels, or 16-bit ones with channels, by their channel count."""
+    """Name the mode of 8-bit pixels, or 16-bit ones with channels, by their channel count; raises InputError."""
     if pixels.ndim == 2:
         return Picture(pixels, "L")
-    return Picture(pixels, _MODE_OF_CHANNELS[pixels.shape[2]])
+    mode = _MODE_OF_CHANNELS.get(pixels.shape[2])
+    if mode is None:
+        raise InputError(f"got an image of {pixels.shape[2]} channels, expected 1 to 4")
+    return Picture(pixels, mode)
 
 
 def reorder(image: npt.NDArray[Any], color: str | None) -> npt.NDArray[Any]:
