@@ -18,11 +18,18 @@ import pytest
 
 import daemons
 import pixlog
+from accounting import check_accounts
+from daemon_rooms import entry_of, open_run
 from pixlog.process_identity import started_ticks
+from pixlog.protocol import Kind
 from pixlog.reading.repair import repair
 from pixlog.reading.verify import verify
 from pixlog.writer_mark import own_mark, safe_host
+from pixlogd.rundir.spill_files import NOT_WRITTEN
+from pixlogd.rundir.spill_writing import write_raw
+from pixlogd.session import parse_hello
 from waiting import scaled_s, wait_until
+from wire_frames import CLIENT, frame, gray_pixels, hello_header, log_header
 from written_runs import WrittenRun
 
 Command = Callable[..., Any]
@@ -49,6 +56,7 @@ def spill_in(run_dir: Path, runtime_dir: Path) -> int:
         "client = pixlog.connect(sys.argv[1], buffer_bytes='256KiB')\n"
         "client.log_image('k', np.zeros((100, 100, 3), np.uint8))\n"
         "client.flush()\n"
+        "print('saved', flush=True)\n"
         "sys.stdin.readline()\n"
         "for step in range(20): client.log_image('k', np.full((100, 100, 3), step, np.uint8))\n"
         "print('logged', flush=True)\n"
@@ -57,11 +65,11 @@ def spill_in(run_dir: Path, runtime_dir: Path) -> int:
     with subprocess.Popen(
         [sys.executable, "-c", script, str(run_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as trainer:
-        wait_until(lambda: (run_dir / "manifest").is_dir() and list((run_dir / "manifest").iterdir()))
-        daemon = daemons.the_daemon_of(runtime_dir)
-        os.kill(daemon.pid, signal.SIGSTOP)
         assert trainer.stdin is not None
         assert trainer.stdout is not None
+        assert trainer.stdout.readline() == "saved\n"
+        daemon = daemons.the_daemon_of(runtime_dir)
+        os.kill(daemon.pid, signal.SIGSTOP)
         trainer.stdin.write("go\n")
         trainer.stdin.flush()
         assert trainer.stdout.readline() == "logged\n"
@@ -130,6 +138,33 @@ def test_recover_keeps_the_damaged_rest_of_a_file(
     report = verify(run_dir)
     assert report.ok
     assert report.row_count > 3
+
+
+def test_recover_gives_a_row_to_calls_that_were_only_announced(
+    tmp_path: Path, run_dir: Path, runtime_dir: Path, pixlog_command: Command, dead_mark: str
+) -> None:
+    """Of a daemon that was killed while it spilled, what is whole is saved and the rest fails by name.
+
+    Unless another file has it: the one that the client left when it was closed comes first, whatever its name.
+    """
+    with open_run(tmp_path / "before") as before:
+        hello = hello_header(run_dir, host=HOST, pid=1 << 22)
+        client = before.client(parse_hello(hello))
+        (path,) = write_raw(run_dir / "spill", dead_mark, [entry_of(client, log_header(n)) for n in range(5)])
+    nbytes = len(frame(Kind.LOG, log_header(4), gray_pixels(4)))
+    path.write_bytes(path.read_bytes()[: -2 * nbytes - 5])
+    path.rename(f"{path}.claimed-{dead_mark}")
+    (run_dir / "spill" / f"{CLIENT}-left-0000.frames").write_bytes(
+        frame(Kind.HELLO, hello) + frame(Kind.LOG, log_header(3), gray_pixels(3))
+    )
+    outcome = pixlog_command("recover", run_dir)
+    assert (outcome.code, list((run_dir / "spill").iterdir())) == (0, []), outcome
+    rows = check_accounts(run_dir).of_client(CLIENT)
+    assert {seq: row["state"] for seq, row in rows.items()} == {
+        **dict.fromkeys((0, 1, 3), "saved"),
+        **dict.fromkeys((2, 4), "failed"),
+    }
+    assert {rows[seq]["reason"] for seq in (2, 4)} == {NOT_WRITTEN}
 
 
 def test_recover_of_no_run_says_so(tmp_path: Path, pixlog_command: Command) -> None:

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Coroutine, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pixlog.errors import PixlogError
@@ -24,16 +24,26 @@ from pixlogd.pipeline import Pipeline
 from pixlogd.rundir.open_run import Entry, OpenRun, RecoveryProgress
 from pixlogd.rundir.recall import recall
 from pixlogd.rundir.spill_files import (
+    SpillFile,
     claim,
     entries_of,
     find_spill_files,
+    give_back,
     read_spill_file,
     set_aside,
-    write_raw,
 )
-from pixlogd.session import Hello
+from pixlogd.rundir.spill_writing import write_raw
+from pixlogd.session import Hello, Log
 
 log = logging.getLogger("pixlogd")
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """A spill file under the name that it has while this daemon replays it."""
+
+    path: Path
+    file: SpillFile
 
 
 class Recovery:
@@ -56,13 +66,17 @@ class Recovery:
         try:
             async with run.recovering:
                 spill = run.run_dir / "spill"
-                for path in await asyncio.to_thread(
+                found = await asyncio.to_thread(
                     find_spill_files, spill, self._host, of_other_hosts=of_other_hosts
-                ):
-                    try:
-                        await self._recover_file(run, path, of_other_hosts)
-                    except (OSError, PixlogError) as exc:
-                        log.error("! spill file %s cannot be replayed: %s", path.name, exc)
+                )
+                # What one file only announces, another may hold with its pixels: announcements come last.
+                unfinished = [
+                    (path, claimed)
+                    for path in found
+                    if (claimed := await self._guarded(path, self._replay(run, path, of_other_hosts)))
+                ]
+                for path, claimed in unfinished:
+                    await self._guarded(path, self._finish_file(run, claimed))
         finally:
             run.recovery.begun_count -= 1
 
@@ -85,28 +99,55 @@ class Recovery:
             with contextlib.suppress(OSError):
                 path.unlink()
 
-    async def _recover_file(self, run: OpenRun, path: Path, of_other_hosts: bool) -> None:
+    async def _guarded(self, path: Path, work: Coroutine[None, None, _Claimed | None]) -> _Claimed | None:
+        """Await ``work`` on a file; when it fails, the file is free again for whoever tries next."""
+        try:
+            return await work
+        except (OSError, PixlogError) as exc:
+            log.error("! spill file %s cannot be replayed: %s", path.name, exc)
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(give_back, path, self._mark)
+            return None
+
+    async def _replay(self, run: OpenRun, path: Path, of_other_hosts: bool) -> _Claimed | None:
+        """Claim a file and bring what is whole in it to its end; return it if there is more to do."""
         file = await asyncio.to_thread(read_spill_file, path)
         if file is not None and not self._is_left(run, path, file.hello, of_other_hosts):
-            return
+            return None
         claimed = await asyncio.to_thread(claim, path, self._mark)
         if claimed is None:
-            return
+            return None
         if file is not None:
-            record = run.client(file.hello)
-            record.recalled = await asyncio.to_thread(recall, run.run_dir, file.hello.client, 0)
-            entries = list(entries_of(replace(file, path=claimed), record))
-            log.info("= spill file %s: %d calls to bring to their end", path.name, len(entries))
-            run.recovery.file = claimed.name
-            await self._finish(run.recovery, entries)
-            run.recovery.file = ""
-            if record.deliver is None and record.idle:
-                run.forget(record)
-            if file.damage is not None:
-                aside = await asyncio.to_thread(set_aside, claimed)
-                log.error("! %s is damaged: %s; what follows could not be read", aside.name, file.damage)
-                return
-        await asyncio.to_thread(claimed.unlink, missing_ok=True)
+            await self._bring_to_end(run, claimed, file.hello, file.logs)
+            if file.lost:
+                return _Claimed(claimed, file)
+        await self._remove(claimed, file)
+        return None
+
+    async def _finish_file(self, run: OpenRun, claimed: _Claimed) -> None:
+        """Bring to their end the calls that a file only announces."""
+        await self._bring_to_end(run, claimed.path, claimed.file.hello, claimed.file.lost)
+        await self._remove(claimed.path, claimed.file)
+
+    async def _remove(self, path: Path, file: SpillFile | None) -> None:
+        """Remove a file of which every call has its row, or set it aside if it is damaged."""
+        if file is not None and file.damage is not None:
+            aside = await asyncio.to_thread(set_aside, path)
+            log.error("! %s is damaged: %s; what follows could not be read", aside.name, file.damage)
+            return
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    async def _bring_to_end(self, run: OpenRun, claimed: Path, hello: Hello, logs: Sequence[Log]) -> None:
+        """Put calls of a file through the pipeline, those left out that have their rows, until each has its own."""
+        record = run.client(hello)
+        record.recalled = await asyncio.to_thread(recall, run.run_dir, hello.client, 0)
+        entries = list(entries_of(claimed, logs, record))
+        log.info("= spill file %s: %d calls to bring to their end", claimed.name, len(entries))
+        run.recovery.file = claimed.name
+        await self._finish(run.recovery, entries)
+        run.recovery.file = ""
+        if record.deliver is None and record.idle:
+            run.forget(record)
 
     def _is_left(self, run: OpenRun, path: Path, hello: Hello, of_other_hosts: bool) -> bool:
         """Whether nobody comes back for a file: its client is dead, or was closed, and nothing of it is on its way."""

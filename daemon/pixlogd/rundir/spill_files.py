@@ -1,7 +1,7 @@
-"""Spill files as the daemon finds and writes them: recorded streams of calls without their client.
+"""Spill files as the daemon finds them: recorded streams of calls without their client.
 
-A file is claimed by renaming it, so that of several daemons one replays it.  A file that a daemon writes is born
-claimed and gets its own name when it is whole; of a daemon that is killed meanwhile, the claim is an abandoned one.
+A file is claimed by renaming it, so that of several daemons one replays it.  One that a daemon was killed over, while
+it wrote or replayed it, bears an abandoned claim.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pixlog.errors import ProtocolError
-from pixlog.protocol import MAGIC, PRELUDE, Buffer, Header, Kind, encode_head, unpack
+from pixlog.protocol import MAGIC, PRELUDE, Header, Kind, unpack
 from pixlog.spill_names import BY_DAEMON, DAMAGED_SUFFIX, SUFFIX, claimant, claimed_name, unclaimed_name
 from pixlog.writer_mark import is_abandoned
 from pixlogd.payload import SpilledPayload
 from pixlogd.rundir.open_run import ClientRecord, Entry
-from pixlogd.session import Hello, InSpill, Log, failed_call, parse_hello, parse_log
+from pixlogd.session import Hello, InSpill, Log, parse_hello, parse_log
 
 _LARGEST_HEAD_NBYTES = 64 * 1024 * 1024
 _KINDS = frozenset(map(int, Kind))
+NOT_WRITTEN = "lost: every process of the job was killed before this image was written to the spill"
+"""Why a call fails of which an ending daemon could write no more than the name."""
 _ANY_NAME = "0" * 16 + "-0000" + SUFFIX
 
 
@@ -29,13 +31,15 @@ _ANY_NAME = "0" * 16 + "-0000" + SUFFIX
 class SpillFile:
     """A spill file as found: who wrote into it and which calls it holds.
 
-    ``damage`` says where and why it could not be read to its end, if that is more than a torn last frame.
+    ``lost`` are the calls of which an ending daemon could write the names and no more.  ``damage`` says where and why
+    it could not be read to its end, if that is more than a torn last frame.
     """
 
     path: Path
     hello: Hello
     logs: list[Log]
     damage: str | None = None
+    lost: tuple[Log, ...] = ()
 
 
 def find_spill_files(spill_dir: Path, host: str, *, of_other_hosts: bool = False) -> list[Path]:
@@ -62,6 +66,13 @@ def claim(path: Path, mark: str) -> Path | None:
     return claimed
 
 
+def give_back(path: Path, mark: str) -> None:
+    """Give a file that this daemon claimed the name that it has for everybody; raises OSError."""
+    claimed = path.with_name(claimed_name(path.name, mark))
+    if claimed.exists():
+        claimed.rename(path.with_name(unclaimed_name(path.name)))
+
+
 def set_aside(path: Path) -> Path:
     """Give a damaged file the name of one, under which nobody replays it again."""
     aside = path.with_name(unclaimed_name(path.name) + DAMAGED_SUFFIX)
@@ -73,11 +84,12 @@ def read_spill_file(path: Path) -> SpillFile | None:
     """Read who wrote a file and what it holds; None when not even its first frame is whole.
 
     A torn tail is what a writer was killed in the middle of.  In a client's file that is a call that had not
-    returned; in a daemon's, an image of which a part is lost, and that fails.  Raises ProtocolError for a file that
-    does not begin as a spill file does.
+    returned; in a daemon's, an image that is lost, as are those after it that were only announced.  Raises
+    ProtocolError for a file that does not begin as a spill file does.
     """
     hello: Hello | None = None
     logs: list[Log] = []
+    announced: dict[int, Log] = {}
     damage: str | None = None
     try:
         for frame in _frames(path):
@@ -85,60 +97,28 @@ def read_spill_file(path: Path) -> SpillFile | None:
                 if frame.kind is not Kind.HELLO:
                     raise ProtocolError(f"begins with {frame.kind.name}, expected HELLO")
                 hello = replace(parse_hello(frame.header), resume=0, again=True)
-            elif frame.kind is Kind.LOG and (frame.whole or BY_DAEMON in path.name):
-                logs.append(_log_of(frame))
+            elif frame.kind is Kind.LOG and frame.whole:
+                log = _log_of(frame)
+                if BY_DAEMON in path.name and log.header.get("reason") == NOT_WRITTEN:
+                    announced[log.seq] = log
+                else:
+                    logs.append(log)
+                    announced.pop(log.seq, None)
     except ProtocolError as exc:
         if hello is None:
             raise
         damage = str(exc)
-    return None if hello is None else SpillFile(path, hello, logs, damage)
+    return None if hello is None else SpillFile(path, hello, logs, damage, tuple(announced.values()))
 
 
-def entries_of(file: SpillFile, record: ClientRecord) -> Iterator[Entry]:
-    """Yield the calls of a file as entries of its client, those left out that the client's record knows."""
-    for log in file.logs:
+def entries_of(path: Path, logs: Iterable[Log], record: ClientRecord) -> Iterator[Entry]:
+    """Yield calls of a file as entries of its client, those left out that the client's record knows."""
+    for log in logs:
         if log.seq in record.recalled or not record.known.add(log.seq):
             continue
         place = log.place
-        payload = (
-            SpilledPayload(file.path, place.offset, place.nbytes) if isinstance(place, InSpill) else None
-        )
+        payload = SpilledPayload(path, place.offset, place.nbytes) if isinstance(place, InSpill) else None
         yield Entry(record, log, payload)
-
-
-def write_raw(spill_dir: Path, mark: str, entries: Iterable[Entry]) -> list[Path]:
-    """Write accepted calls as they came into spill files, one for each client; return the files.
-
-    Calls whose payload lies in a spill file already are safe and skipped.  Raises OSError; what was written by
-    then is found by the next daemon all the same.
-    """
-    os.makedirs(spill_dir, exist_ok=True)
-    files: dict[str, tuple[int, Path]] = {}
-    try:
-        for entry in entries:
-            if isinstance(entry.payload, SpilledPayload):
-                continue
-            hello = entry.client.hello
-            if hello.client not in files:
-                path = spill_dir / claimed_name(f"{hello.client}{BY_DAEMON}{mark}{SUFFIX}", mark)
-                fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-                files[hello.client] = fd, path
-                _write_frame(fd, encode_head(Kind.HELLO, hello.header()))
-            header = {name: value for name, value in entry.log.header.items() if name != "at"}
-            payload = entry.payload
-            head = encode_head(Kind.LOG, header, payload.nbytes if payload is not None else 0)
-            _write_frame(files[hello.client][0], head, *(() if payload is None else (payload,)))
-    finally:
-        for fd, _ in files.values():
-            os.close(fd)
-    return [path.rename(path.with_name(unclaimed_name(path.name))) for _, path in files.values()]
-
-
-def _write_frame(fd: int, *buffers: Buffer) -> None:
-    for buffer in buffers:
-        view = memoryview(buffer)
-        while view:
-            view = view[os.write(fd, view) :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +133,6 @@ class _Frame:
 
 
 def _log_of(frame: _Frame) -> Log:
-    if not frame.whole:
-        reason = "cut off: the daemon was killed while it wrote this image to the spill"
-        return parse_log(failed_call(frame.header, reason), None)
     if frame.nbytes:
         frame.header["at"] = ["spill", _ANY_NAME, frame.offset, frame.nbytes]
     return parse_log(frame.header, None)
