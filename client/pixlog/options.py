@@ -135,16 +135,17 @@ def resolve_run_dir(
 
 
 def default_buffer_bytes(limit_bytes: int | None = None) -> int:
-    """Return the arena's default budget: 1/32 of the memory allowed here, between 16 MiB and 512 MiB.
+    """Return the arena's default budget: 1/32 of the memory allowed here, between 16 MiB and 256 MiB.
 
     Each logging process has an arena of its own and its pages count against the container: at 1/32, eight ranks stay
-    within a quarter of the limit even when all are full, and 16 GiB suffice for the largest default.
+    within a quarter of the limit even when all are full, and 8 GiB suffice for the largest default.  No default is
+    larger because a job that is ended has two seconds to get its arenas onto the disk.
     """
     if limit_bytes is None:
         limit_bytes = memory_limit_bytes()
     if limit_bytes is None:
         return 128 * MIB
-    return max(16 * MIB, min(512 * MIB, limit_bytes // 32 // MIB * MIB))
+    return max(16 * MIB, min(256 * MIB, limit_bytes // 32 // MIB * MIB))
 
 
 def parse_flag(value: object) -> bool:

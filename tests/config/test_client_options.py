@@ -110,10 +110,10 @@ def test_client_options_accept_socket_path_object() -> None:
 
 @pytest.mark.parametrize(
     ("limit_bytes", "nbytes"),
-    [(GIB // 4, 16 * MIB), (4 * GIB, 128 * MIB), (64 * GIB, 512 * MIB)],
+    [(GIB // 4, 16 * MIB), (4 * GIB, 128 * MIB), (64 * GIB, 256 * MIB)],
 )
 def test_default_buffer_follows_memory_limit(limit_bytes: int, nbytes: int) -> None:
-    """The default budget is 1/32 of the memory allowed, at least 16 MiB and at most 512 MiB."""
+    """The default budget is 1/32 of the memory allowed, at least 16 MiB and at most 256 MiB."""
     assert default_buffer_bytes(limit_bytes) == nbytes
 
 
