@@ -50,6 +50,12 @@ def export(
     ranks: RankOption = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace an earlier export.")] = False,
     as_json: JsonOption = False,
+    groups: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--group", metavar="NAME", help="[bold]coco[/bold]: only overlays of this name; repeatable."
+        ),
+    ] = None,
     shard_count: Annotated[
         int | None,
         typer.Option(
@@ -83,6 +89,7 @@ def export(
     Exit code 0 if every image was exported, 1 otherwise, with why.
     """
     options: dict[str, Any] = {
+        "group": groups or None,
         "embed": embed,
         "shard_count": shard_count,
         "shard_size": shard_size,

@@ -62,6 +62,7 @@ _ALL: Final = (
         "tar shards that [bold]webdataset[/bold] and tar read",
         options=("shard_count", "shard_size"),
     ),
+    Format("coco", "coco", "images and annotations that pycocotools reads", options=("group",)),
     Format(
         "parquet",
         "parquet",

@@ -13,7 +13,6 @@ such words are written ``+val+`` here, and everything is one split.
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -21,7 +20,7 @@ from typing import Any, BinaryIO, Final
 from pixlog.errors import RunError
 from pixlog.export.file_names import FileNames, safe_word, suffix_of
 from pixlog.export.image_facts import UNREADABLE, References, box_objects, image_facts, json_bytes, json_line
-from pixlog.export.media_bytes import copy_media
+from pixlog.export.media_bytes import Folder
 from pixlog.export.selection import Selection
 from pixlog.reading.meta_columns import MetaColumns, column_value
 from pixlog.reading.picture_size import picture_size
@@ -41,7 +40,7 @@ def write(selection: Selection, target: Path) -> None:
     columns = _Columns(selection)
     names = FileNames(avoid=SPLIT_WORDS)
     references = References()
-    folders: set[Path] = set()
+    folder = Folder(target)
     with (target / "metadata.jsonl").open("xb") as file:
         lines = _Lines(file)
         for image in selection.images(references=True):
@@ -50,7 +49,7 @@ def write(selection: Selection, target: Path) -> None:
                 continue
             stem = names.stem(image)
             try:
-                placed = _copy(image, target, stem, folders)
+                placed = _copy(image, folder, stem)
                 lines.add(_fields(selection, columns, image, placed))
             except RunError as error:
                 selection.leave_out(image, UNREADABLE, str(error))
@@ -78,8 +77,8 @@ class _Columns:
         self.meta = metas.types()
 
 
-def _copy(image: SavedImage, target: Path, stem: str, folders: set[Path]) -> dict[str, str]:
-    """Copy the files of an image; return their names by column.  A file that cannot be read leaves none of them."""
+def _copy(image: SavedImage, folder: Folder, stem: str) -> dict[str, str]:
+    """Copy the files of an image; return their names by column."""
     assert image.file is not None
     wanted: list[tuple[str, str, MediaFile]] = [
         ("file_name", f"images/{stem}{suffix_of(image.file.relative_path)}", image.file)
@@ -95,20 +94,7 @@ def _copy(image: SavedImage, target: Path, stem: str, folders: set[Path]) -> dic
         taken.add(word.casefold())
         name = f"masks/{stem}_mask_{word}{suffix_of(mask.relative_path)}"
         wanted.append((f"mask.{group}_file_name", name, mask))
-    done: list[Path] = []
-    try:
-        for _, name, file in wanted:
-            path = target / name
-            if path.parent not in folders:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                folders.add(path.parent)
-            done.append(path)
-            copy_media(file, path)
-    except RunError:
-        for path in done:
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-        raise
+    folder.place((name, file) for _, name, file in wanted)
     return {column: name for column, name, _ in wanted}
 
 

@@ -6,8 +6,10 @@ all, and the copy outlives the run.  Links are not made: they would not.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -46,6 +48,31 @@ def copy_media(file: MediaFile, path: Path) -> None:
             out.write(media_bytes(file))
     finally:
         os.close(descriptor)
+
+
+class Folder:
+    """A directory that media files are copied into."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._made: set[Path] = set()
+
+    def place(self, wanted: Iterable[tuple[str, MediaFile]]) -> None:
+        """Copy files to paths relative to the directory; all of them, or none and what ``copy_media`` raises."""
+        done: list[Path] = []
+        try:
+            for name, file in wanted:
+                path = self.path / name
+                if path.parent not in self._made:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    self._made.add(path.parent)
+                done.append(path)
+                copy_media(file, path)
+        except RunError:
+            for path in done:
+                with contextlib.suppress(FileNotFoundError):
+                    path.unlink()
+            raise
 
 
 def _opened(file: MediaFile) -> int:
