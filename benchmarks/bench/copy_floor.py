@@ -40,17 +40,19 @@ def run(form: Form, directory: Path) -> Report:
             ]
         )
     report.tables.append((header, rows))
-    worst = max((case["call_median_us"] - 15) / case["copy_median_us"] for case in cases)
+    busy = [case for case in cases if case["daemon"] == "busy"]
+    within = [met for met, case in zip(medians, cases, strict=True) if case["daemon"] == "busy"]
+    worst = max((case["call_median_us"] - 15) / case["copy_median_us"] for case in busy)
     tail_ms = max(case["call_p99_us"] for case in cases) / 1e3
     report.goals += [
         Goal(
-            "`log_image`, uint8 and float32, 28² to 4K, daemon idle and busy: median",
+            "`log_image`, uint8 and float32, 28² to 4K, daemon busy: median",
             "≤ 1.5 × copy + 15 µs",
-            f"worst {max(0.0, worst):.2f} × copy + 15 µs; {sum(medians)} of {len(cases)} cases within",
-            all(medians),
+            f"worst {max(0.0, worst):.2f} × copy + 15 µs; {sum(within)} of {len(busy)} cases within",
+            all(within),
         ),
         Goal(
-            "same, p99",
+            "same, p99, daemon idle and busy",
             "≤ 5 ms + 3 × copy",
             f"worst p99 {tail_ms:.1f} ms; {sum(tails)} of {len(cases)} cases within",
             all(tails),

@@ -51,6 +51,8 @@ PRELUDE = struct.Struct(">2sBBIQ")
 _BIN32 = struct.Struct(">BI")
 _MAP16 = struct.Struct(">BH")
 _FIXMAP = [bytes([0x80 | count]) for count in range(16)]
+_IN_ARENA = struct.Struct(">6sq6sd12sQ5sQ11sIsQsQ")
+_IN_ARENA_ENTRY_COUNT = 5
 _RECEIVE_NBYTES = 256 * 1024
 
 Header: TypeAlias = dict[str, Any]
@@ -150,6 +152,41 @@ def encode_head_of(kind: Kind, packed: PackedMap, last: Header, payload_nbytes: 
     else:
         head = b"".join((b"\x91", opening, packed.entries, more.entries))
     return PRELUDE.pack(MAGIC, MAJOR, kind, len(head), payload_nbytes) + head
+
+
+def encode_log_in_arena(
+    packed: PackedMap, step: int, time_s: float, seq: int, arena: int, offset: int, nbytes: int
+) -> bytes:
+    """As :func:`encode_head_of` for a LOG frame with one buffer, in an arena, and no more to say: at half of its cost.
+
+    Its last entries are ``step``, ``time``, ``buffers``, ``seq`` and ``at``, every number in its widest form.
+    """
+    count = packed.count + _IN_ARENA_ENTRY_COUNT
+    opening = b"\x91" + (_FIXMAP[count] if count < 16 else _MAP16.pack(0xDE, count))
+    nbytes_of_head = len(opening) + len(packed.entries) + _IN_ARENA.size
+    return b"".join(
+        (
+            PRELUDE.pack(MAGIC, MAJOR, Kind.LOG, nbytes_of_head, 0),
+            opening,
+            packed.entries,
+            _IN_ARENA.pack(
+                b"\xa4step\xd3",
+                step,
+                b"\xa4time\xcb",
+                time_s,
+                b"\xa7buffers\x91\x92\x00\xcf",
+                nbytes,
+                b"\xa3seq\xcf",
+                seq,
+                b"\xa2at\x94\xa5arena\xce",
+                arena,
+                b"\xcf",
+                offset,
+                b"\xcf",
+                nbytes,
+            ),
+        )
+    )
 
 
 def encode_head(kind: Kind, header: Header, payload_nbytes: int = 0) -> bytes:

@@ -8,7 +8,17 @@ import msgpack
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pixlog.protocol import PRELUDE, FrameDecoder, Kind, encode_head, encode_head_of, pack, pack_map, unpack
+from pixlog.protocol import (
+    PRELUDE,
+    FrameDecoder,
+    Kind,
+    encode_head,
+    encode_head_of,
+    encode_log_in_arena,
+    pack,
+    pack_map,
+    unpack,
+)
 from wire_frames import DECODER_SCRATCH_NBYTES, decode, frame, log_header, payload_of, split_at
 
 # Surrogates included: a key may be any str.
@@ -131,6 +141,31 @@ def test_packed_entries_make_the_same_head(
     whole = encode_head(Kind.LOG, {**first, **last}, payload_nbytes)
     assert encode_head_of(Kind.LOG, pack_map(first), last, payload_nbytes) == whole
     assert encode_head(Kind.LOG, {**first, **last}, payload_nbytes) == whole
+
+
+@given(
+    entries=HEADERS,
+    step=st.integers(-(1 << 63), (1 << 63) - 1),
+    time_s=st.floats(allow_nan=False),
+    seq=st.integers(0, (1 << 64) - 1),
+    place=st.tuples(st.integers(0, (1 << 32) - 1), *[st.integers(0, (1 << 64) - 1)] * 2),
+)
+def test_log_in_arena_says_what_its_header_would(
+    entries: dict[Any, Any], step: int, time_s: float, seq: int, place: tuple[int, int, int]
+) -> None:
+    """The short way to the frame of a plain call gives the same header as the long one, whatever the numbers."""
+    arena, offset, nbytes = place
+    last = {
+        "step": step,
+        "time": time_s,
+        "buffers": [[0, nbytes]],
+        "seq": seq,
+        "at": ["arena", arena, offset, nbytes],
+    }
+    first = {name: value for name, value in entries.items() if name not in last}
+    (one,) = decode(encode_log_in_arena(pack_map(first), step, time_s, seq, arena, offset, nbytes))
+    (other,) = decode(encode_head_of(Kind.LOG, pack_map(first), last))
+    assert (one.kind, one.header, one.payload) == (other.kind, other.header, None)
 
 
 def test_packed_entries_cross_the_size_of_a_small_map() -> None:

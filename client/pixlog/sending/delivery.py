@@ -37,7 +37,16 @@ import numpy as np
 from pixlog.errors import ClientClosed, PixlogError
 from pixlog.notices import Notices, kind_of
 from pixlog.options import ClientOptions
-from pixlog.protocol import LIMITS, Frame, Header, Kind, PackedMap, encode_head, encode_head_of
+from pixlog.protocol import (
+    LIMITS,
+    Frame,
+    Header,
+    Kind,
+    PackedMap,
+    encode_head,
+    encode_head_of,
+    encode_log_in_arena,
+)
 from pixlog.receipt import Receipt, State
 from pixlog.sending.arena import SHARED_SUPPORTED, Arena, ArenaPool, Region
 from pixlog.sending.gather import Pixels, copy_into, lay_out, private_copy
@@ -53,6 +62,7 @@ _MAX_ARENAS = 32
 _KEPT_NBYTES = 1024  # what a pending call occupies beside its pixels, generously
 _LARGEST_INLINE_NBYTES = 1 << 31
 _SENT_POLL_S = 0.002
+_PLAIN_COUNT = 3  # what is said last of a call that has nothing to say but step, time and buffers
 
 
 class Delivery:
@@ -263,14 +273,15 @@ class Delivery:
                     region = pool.reserve(nbytes)
             if region is not None:
                 self._reserved[receipt] = region
-            if pool.wants_growth():
+            if 2 * pool.used_nbytes > pool.nbytes and pool.wants_growth():
                 self._link.wake()
             self._leave()
         return region
 
     def _has_room(self, nbytes: int) -> bool:
         """Locked: whether ``nbytes`` more, and what is kept of each pending call, are within the budget."""
-        return self._pool.used_nbytes + nbytes + self._kept_nbytes <= self._options.buffer_bytes
+        kept_nbytes = len(self._pending) * _KEPT_NBYTES
+        return self._pool.used_nbytes + nbytes + kept_nbytes <= self._options.buffer_bytes
 
     @property
     def _kept_nbytes(self) -> int:
@@ -286,14 +297,22 @@ class Delivery:
     ) -> None:
         with self._lock:
             self._enter()
-            last["seq"] = self._next_seq
+            seq = self._next_seq
             inline = region is not None and not region.arena.visible
-            if region is not None and not inline:
-                last["at"] = ("arena", region.arena.id, region.offset, nbytes)
-            head = encode_head_of(Kind.LOG, header, last, nbytes if inline else 0)
+            if region is not None and not inline and len(last) == _PLAIN_COUNT and len(last["buffers"]) == 1:
+                head = encode_log_in_arena(
+                    header, last["step"], last["time"], seq, region.arena.id, region.offset, nbytes
+                )
+            else:
+                last["seq"] = seq
+                if region is not None and not inline:
+                    last["at"] = ("arena", region.arena.id, region.offset, nbytes)
+                head = encode_head_of(Kind.LOG, header, last, nbytes if inline else 0)
             pending = Pending(head, receipt, region, nbytes, None, inline, "state" in last)
-            if (refusal := self._refusal_of(pending)) is not None:
-                pending.give_up(last, refusal)
+            if (inline or len(head) > LIMITS.head_nbytes) and (
+                refusal := self._refusal_of(pending)
+            ) is not None:
+                pending.give_up({**last, "seq": seq}, refusal)
             self._admit(pending, nbytes)
             if region is not None:
                 del self._reserved[receipt]
