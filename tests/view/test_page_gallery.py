@@ -266,3 +266,27 @@ def test_large_run_is_shown_at_once(open_page: OpenPage, large_url: str) -> None
     page.locator("#position").fill("777")
     page.locator("#position").press("Enter")
     expect(page.locator('article.card[data-key="train/key5"] header .where')).to_have_text("777")
+
+
+def test_gallery_has_a_tile_for_every_image_of_a_list(open_page: OpenPage, tmp_path: Path) -> None:
+    """Rows of several images have a tile for each, in order; the arrows still go from row to row."""
+    run = WrittenRun(tmp_path / "run")
+    for step, length in enumerate((3, 1, 2)):
+        run.images("batch", step, [flat(40 * step + 10 * image) for image in range(length)])
+    with viewers.viewer_process(tmp_path / "run", cache=tmp_path / "cache") as url:
+        page = open_page(f"{url}#view=gallery&galleryKey=batch")
+        expect(page.locator("#gallery-count")).to_have_text("3 rows, 6 images")
+        places = ["0", "0", "0", "1", "2", "2"]
+        wait_until(lambda: visible_places(page) == places)
+        names = page.locator(".tile:visible").evaluate_all("(all) => all.map((one) => one.ariaLabel)")
+        assert sorted(names)[:3] == [f"batch, step 0, rank 0, image {at} of 3" for at in (1, 2, 3)]
+        page.get_by_role("button", name="step 0, rank 0, image 3 of 3").click()
+        expect(page.locator(".images .chip[aria-pressed=true]")).to_have_text("3")
+        expect(page.locator("#lightbox-where")).to_contain_text("1 / 3")
+        page.keyboard.press("End")
+        expect(page.locator("#lightbox-where")).to_contain_text("step 2")
+        page.keyboard.press("Escape")
+        run.images("batch", 3, [flat(1), flat(2)])
+        expect(page.locator("#gallery-count")).to_have_text("4 rows, 8 images")
+        page.locator("#direction").click()
+        wait_until(lambda: visible_places(page) == ["3", "3", *reversed(places)])

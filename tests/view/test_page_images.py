@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 import viewers
 from browsing import color_at, expect_color, open_image, scale_of
+from viewed_runs import flat
 from waiting import wait_until
 from written_runs import WrittenRun
 
@@ -144,6 +146,25 @@ def test_overlays_obey_class_switch_color_and_opacity(page: Page) -> None:
     expect_color(page, 25, 29, [110, 100, 0], scale=scale)
 
 
+def test_opacity_follows_a_drag(page: Page) -> None:
+    """The slider stays under the mouse while it is dragged, and the mask follows it all the way."""
+    dialog = open_image(page, "val/truth")
+    scale = scale_of(page)
+    box = dialog.locator('input[data-name="opacity"]').bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, y)
+    page.mouse.down()
+    for part in (0.6, 0.7, 0.8, 0.9, 1.0):
+        page.mouse.move(box["x"] + box["width"] * part, y, steps=2)
+        page.wait_for_timeout(20)  # a frame, in which the panel may be drawn anew
+    page.mouse.up()
+    expect_color(page, 25, 29, [0, 255, 0], scale=scale)
+    page.keyboard.press("m")
+    expect_color(page, 25, 29, [110, 100, 0], scale=scale)
+    expect(dialog.get_by_role("button", name="Masks", exact=True)).to_have_attribute("aria-pressed", "false")
+
+
 def test_score_threshold_and_class_filter_take_boxes_away(page: Page) -> None:
     """Boxes below the least score of a name are not drawn, nor those of a class that is off."""
     dialog = open_image(page, "val/truth")
@@ -180,6 +201,57 @@ def test_polygons_and_keypoints_are_drawn(page: Page) -> None:
     assert color_at(page, 37.6, 11.6, scale=scale) == plain
     dialog.get_by_role("button", name="Polygons", exact=True).click()
     wait_until(lambda: color_at(page, 33, 18, scale=scale) == plain)
+
+
+def expect_line(page: Page, at: tuple[float, float], *, scale: float) -> None:
+    """Wait until something else than the image's red of 10 is drawn at a place of it."""
+    wait_until(lambda: color_at(page, *at, scale=scale) != [10, 0, 0], what=f"a line at {at}")
+
+
+def test_box_is_turned_clockwise_about_its_middle(open_page: Callable[..., Any], tmp_path: Path) -> None:
+    """A wide box at 90 degrees stands upright; at 30 degrees its corners lie where the rotation puts them."""
+    run = WrittenRun(tmp_path / "run")
+    wide = {"middle": [20.5, 15.5], "width": 16, "height": 6}
+    for step, degrees in enumerate((0, 90, 30)):
+        box = {"position": {**wide, "rotation_deg": degrees}, "domain": "pixel", "class_id": 1}
+        run.image("k", step, flat(10), boxes={"found": {"box_data": [box]}})
+    with viewers.viewer_process(tmp_path / "run", cache=tmp_path / "cache") as url:
+        page = open_page(url)
+        dialog = open_image(page, "k")
+        dialog.get_by_role("button", name="Labels", exact=True).click()
+        turned = math.radians(30)
+        ends = {}
+        for step, angle in ((2, turned), (1, math.pi / 2), (0, 0.0)):
+            expect(page.locator("#lightbox-where")).to_contain_text(f"step {step}")
+            scale = scale_of(page)
+            # The middle of the right edge, which has moved down for a positive angle, and its mirror image above.
+            # Both lie in the middle of an image pixel's height, away from the grid between the pixels.
+            right = (20 + 8 * math.cos(angle), 15 + 8 * math.sin(angle))
+            mirrored = (right[0], 30 - right[1])
+            expect_line(page, right, scale=scale)
+            ends[step] = color_at(page, *mirrored, scale=scale) != [10, 0, 0]
+            page.keyboard.press("ArrowLeft")
+        assert ends == {0: True, 1: True, 2: False}  # a box turned by 30 degrees is no mirror image of itself
+
+
+def test_reference_is_shown_as_what_it_is(open_page: Callable[..., Any], tmp_path: Path) -> None:
+    """An image that was logged as a URL is named in its cell, large and in a comparison, and never fetched."""
+    url_text = "https://example.invalid/photos/1.png?<b>"
+    run = WrittenRun(tmp_path / "run")
+    run.row("photo", 0, value={"_type": "image-file", "path": url_text}, call="a-1")
+    run.image("pred", 0, flat(10), call="a-1")
+    with viewers.viewer_process(tmp_path / "run", cache=tmp_path / "cache") as url:
+        page = open_page(url)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        expect(page.locator(".cell.reference")).to_contain_text(f"stored elsewhere: {url_text}")
+        page.locator(".cell.reference").click()
+        expect(page.locator("dialog.lightbox .problem")).to_have_text(f"Stored elsewhere: {url_text}")
+        expect(page.locator(".details")).to_contain_text(url_text)
+        page.keyboard.press("x")
+        expect(page.locator("dialog.compare .problem")).to_have_text(f"Stored elsewhere: {url_text}")
+        expect(page.locator("dialog.compare canvas.stage")).to_have_count(1)
+        assert not any("example" in link for link in asked)
 
 
 def test_download_gives_the_stored_file(page: Page) -> None:

@@ -122,6 +122,25 @@ def test_linked_rows_are_those_of_the_same_call(app: Any) -> None:
     assert len({row["call"] for row in rows}) == 1
 
 
+def test_lengths_tell_which_rows_have_several_images(tmp_path: Path) -> None:
+    """Of a key with lists, every row with several images and how many; rows that came are in the next answer."""
+    run = WrittenRun(tmp_path / "run")
+    for step in range(40):
+        run.image("single", step, flat(step))
+        run.images("list", step, [flat(1)] * (1 + step % 3))
+    app = make_app(open_runs([run.path]))
+
+    def lengths(key: str) -> dict[int, int]:
+        found = unpack(ask(app, f"/api/runs/0/lengths?key={key}").content)
+        return dict(zip(found["id"].tolist(), found["length"].tolist(), strict=True))
+
+    expected = {2 * step + 1: 1 + step % 3 for step in range(40) if step % 3}
+    assert lengths("list") == expected
+    assert lengths("single") == lengths("unknown") == {}
+    run.images("list", 40, [flat(1)] * 7)
+    assert lengths("list") == {**expected, 80: 7}
+
+
 def test_matches_say_which_rows_pass(app: Any) -> None:
     """The filter's answer has a 1 for each row that passes; a mistake is an error with its place."""
     found = unpack(ask(app, "/api/runs/0/matches?where=meta.score<0.3 and rank==1").content)["match"]

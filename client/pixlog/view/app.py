@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 from urllib.parse import quote
 
+import numpy as np
 import numpy.typing as npt
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -123,6 +124,11 @@ class Viewer:
         order = self._run(request).scans.order(request.query_params.get("by", ""))
         return _packed({}, {"order": order}, headers=_FRESH)
 
+    def lengths(self, request: Request) -> Response:
+        lengths = self._run(request).list_lengths(request.query_params.get("key", ""))
+        columns = {"id": np.array(list(lengths), np.int32), "length": np.array([*lengths.values()], np.int32)}
+        return _packed({}, columns, headers=_FRESH)
+
     def overlays(self, request: Request) -> Response:
         def read(file: MediaFile) -> Any:
             return parse_json(read_guarded(file), name=file.relative_path)
@@ -216,6 +222,7 @@ def make_app(
         get("/api/runs/{run:int}/meta", viewer.meta),
         get("/api/runs/{run:int}/matches", viewer.matches),
         get("/api/runs/{run:int}/order", viewer.order),
+        get("/api/runs/{run:int}/lengths", viewer.lengths),
         get("/api/runs/{run:int}/overlays", viewer.overlays),
         get("/api/runs/{run:int}/mask", viewer.mask),
         get("/api/runs/{run:int}/values", viewer.values),

@@ -22,6 +22,8 @@ _REFRESH_S: Final = 0.25
 _DAEMON_S: Final = 1.5
 _DAEMON_TIMEOUT_S: Final = 1.0
 _LINKED_SPAN: Final = 256
+_SAMPLE: Final = 16
+_KEYS_KEPT: Final = 64
 _COUNTERS: Final = ("accepted", "saved", "failed", "dropped", "queued", "images_per_s", "mb_per_s")
 
 
@@ -36,6 +38,8 @@ class OpenRun:
     _refreshed_s: float = -_REFRESH_S
     _asked_daemon_s: float = -_DAEMON_S
     _daemon: dict[str, Any] | None = None
+    _lengths: dict[str, dict[int, int]] = field(default_factory=dict)
+    _lengths_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def refresh(self) -> int:
         """Read what was logged since, unless that was done just now; return the number of rows."""
@@ -72,6 +76,26 @@ class OpenRun:
         rows = self.run.rows_by_number(numbers[np.argsort(table.seq[numbers])]).numbered()
         return [(found, other) for found, other in rows if other.call == row.call]
 
+    def list_lengths(self, key: str) -> dict[int, int]:
+        """Return how many images the rows of ``key`` have, by row number, of those that have several.
+
+        All rows are read for it, once, but only if one of a sample of them has several: what is logged under a key is
+        usually all of a kind.
+        """
+        ids = self.run.rows(key, state="saved").ids
+        sample = ids[np.linspace(0, len(ids) - 1, min(_SAMPLE, len(ids)), dtype=np.int64)]
+        if not any(_image_count(row) > 1 for row in self.run.rows_by_number(sample)):
+            return {}
+        with self._lengths_lock:
+            known = self._lengths.pop(key, {})
+            new = [number for number in ids.tolist() if number not in known]
+            for number, row in self.run.rows_by_number(new).numbered():
+                known[number] = _image_count(row)
+            self._lengths[key] = known
+            while len(self._lengths) > _KEYS_KEPT:
+                del self._lengths[next(iter(self._lengths))]
+            return {number: length for number, length in known.items() if length > 1}
+
 
 def open_runs(paths: Sequence[str | os.PathLike[str]]) -> list[OpenRun]:
     """Open every run; raise ``RunError`` for a path that is none.  A path given twice is opened once."""
@@ -89,6 +113,11 @@ def short_names(paths: Sequence[Path]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [str(path) for path in paths]
+
+
+def _image_count(row: Row) -> int:
+    names = (row.value or {}).get("filenames")
+    return len(names) if isinstance(names, list) else 1
 
 
 def _counters(run_dir: Path) -> dict[str, Any] | None:

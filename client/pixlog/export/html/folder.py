@@ -139,7 +139,7 @@ class _Columns:
         self.count = 0
         self._keys: dict[str, int] = {}
         self._calls: dict[tuple[str, str], int] = {}
-        self._key, self._rank, self._call = array("i"), array("i"), array("i")
+        self._key, self._rank, self._call, self._images = array("i"), array("i"), array("i"), array("i")
         self._step, self._time, self._state = array("d"), array("d"), array("B")
         self._meta: dict[str, tuple[array[int], array[float]]] = {}
 
@@ -153,6 +153,7 @@ class _Columns:
         call = row["call"]
         number = -1 if call is None else self._calls.setdefault((row["client"], call), len(self._calls))
         self._call.append(number)
+        self._images.append(len(row["images"]))
         for name, value in entry.meta.items():
             rows, values = self._meta.setdefault(name, (array("q"), array("d")))
             rows.append(self.count)
@@ -180,6 +181,7 @@ class _Columns:
             "key": np.frombuffer(self._key, np.int32),
             "rank": np.frombuffer(self._rank, np.int32),
             "call": np.frombuffer(self._call, np.int32),
+            "images": np.frombuffer(self._images, np.int32),
             "step": np.frombuffer(self._step),
             "time": np.frombuffer(self._time),
             "state": np.frombuffer(self._state, np.uint8),

@@ -13,6 +13,7 @@ export const getMeta = server.meta;
 export const getMatches = server.matches;
 export const getFilterError = server.filterError;
 export const getOrder = server.order;
+export const getLengths = server.lengths;
 export const getDownload = server.download;
 
 const MIB = 1 << 20;

@@ -86,7 +86,7 @@ export class Cell {
     const image = row.images.find((one) => one.index === ref.image);
     const said = caption(image?.caption);
     const where = this.tagText?.(row, ref) ?? "";
-    this.tag.replaceChildren(...(where ? [h("span", { class: "where", text: where })] : []), ...(said ? [h("span", { class: "said", text: said })] : []), ...(ref.more ? [h("span", { class: "stack", title: `${row.images.length} images in this row`, text: row.images.length > 1 ? `×${row.images.length}` : "" })] : []));
+    this.tag.replaceChildren(...(where ? [h("span", { class: "where", text: where })] : []), ...(said ? [h("span", { class: "said", text: said })] : []), ...(ref.numbered && row.images.length > 1 ? [h("span", { class: "stack", title: `${row.images.length} images in this row`, text: `${ref.image + 1}/${row.images.length}` })] : []));
     this.tag.hidden = !this.tag.textContent;
     const many = row.images.length > 1 ? `, image ${ref.image + 1} of ${row.images.length}` : "";
     const name = `${row.key}, ${axisName(state.axis)} ${axisValue(state.axis, state.runs[ref.run].table.value(ref.id))}, rank ${row.rank}${many}${said ? `, ${said}` : ""}${row.state === "saved" ? "" : `, ${row.state}`}`;

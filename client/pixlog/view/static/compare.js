@@ -269,7 +269,7 @@ async function loadOne(ref) {
   try {
     const row = await getRow(ref.run, ref.id);
     const image = row.images.find((one) => one.index === ref.image) ?? row.images[0];
-    if (!image || image.path === null) return { ref, row, picture: null, problem: row.reason ? `${row.state}: ${row.reason}` : "nothing stored" };
+    if (!image || image.path === null) return { ref, row, picture: null, problem: row.reason ? `${row.state}: ${row.reason}` : image?.url ? `Stored elsewhere: ${image.url}` : "nothing stored" };
     const at = { ...ref, image: image.index };
     const [picture, overlays] = await Promise.all([getPicture(ref.run, ref.id, image.index), hasOverlays(image) ? loadOverlays(ref.run, row, image) : null]);
     return { ref: at, row, image, picture, overlays };

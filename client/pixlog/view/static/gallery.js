@@ -1,6 +1,6 @@
-// All rows of one key as tiles. Only the tiles on the screen exist; the tables say how many there are in all.
+// All images of one key as tiles: a row of several has a tile for each. Only the tiles on the screen exist; the tables say how many there are in all.
 
-import { getOrder, keptRow } from "./api.js";
+import { getLengths, getOrder, keptRow } from "./api.js";
 import { titleParts } from "./board.js";
 import { Cell } from "./cell.js";
 import { fill, h, iconButton, perFrame, settled } from "./dom.js";
@@ -24,7 +24,9 @@ const scroller = h("div", { class: "scroller", tabIndex: -1, on: { scroll: () =>
 
 export const gallery = h("section", { class: "gallery", "aria-label": "Gallery", hidden: true }, h("div", { class: "gallery-head" }, iconButton("previous", "Back to the board (g)", () => update({ view: "board" })), title, key, h("span", { class: "dim", text: "sort" }), sort, direction, caption, counted), scroller);
 
-let items = []; // {run, id}
+let rows = []; // {run, id, value}
+let items = []; // {run, id, image, value}
+let lengths = new Map(); // "run/id" → images of a row that has several
 let shape = { columns: 1, width: 1, height: 1 };
 let aspect = 1;
 const tiles = new Map(); // place in items → Cell
@@ -44,8 +46,30 @@ async function collect() {
   }
   const sign = state.descending ? -1 : 1;
   found.sort((a, b) => sign * (a.value - b.value) || a.run - b.run || sign * (a.id - b.id));
-  keepPlace(() => (items = found));
+  const before = state.galleryKey === shownKey ? lengths : new Map();
+  shownKey = state.galleryKey;
+  show(found, before);
   showHead(keys);
+  const known = await lengthsOf(state.galleryKey);
+  if (rows !== found || (known.size === 0 && before.size === 0)) return;
+  show(found, known);
+  showHead(keys);
+}
+
+let shownKey = "";
+
+function show(found, known) {
+  [rows, lengths] = [found, known];
+  const expanded = found.flatMap((row) => Array.from({ length: known.get(`${row.run}/${row.id}`) ?? 1 }, (_, image) => ({ ...row, image })));
+  keepPlace(() => (items = expanded));
+}
+
+/** How many images the rows of a key have that have several; none if that cannot be told now. */
+async function lengthsOf(name) {
+  const known = new Map();
+  const answers = await Promise.allSettled(runsOn().map(async (run) => [run.index, await getLengths(run.index, name)]));
+  for (const { value } of answers) value?.[1].id.forEach((id, at) => known.set(`${value[0]}/${id}`, value[1].length[at]));
+  return known;
 }
 
 /** Change the tiles so that the one at the top of the window stays there, wherever it has gone. */
@@ -56,7 +80,7 @@ function keepPlace(change) {
   change();
   measure();
   if (anchor) {
-    const at = items.findIndex((item) => item.id === anchor.id && item.run === anchor.run);
+    const at = items.findIndex((item) => item.id === anchor.id && item.run === anchor.run && item.image === Math.min(anchor.image, (lengths.get(`${item.run}/${item.id}`) ?? 1) - 1));
     if (at >= 0) scroller.scrollTop = Math.floor(at / shape.columns) * shape.height + offset;
   }
   for (const cell of tiles.values()) recycle(cell);
@@ -89,7 +113,7 @@ const showTiles = perFrame(() => {
   const ranks = new Set(runsOn().flatMap((run) => [...run.table.seriesOf(state.galleryKey).keys()]));
   for (let at = first; at < end; at++) {
     if (tiles.has(at)) continue;
-    const cell = spare.pop() ?? new Cell((ref, event) => openLightbox(() => items, ref, event.currentTarget));
+    const cell = spare.pop() ?? new Cell((ref, event) => openLightbox(() => rows, ref, event.currentTarget));
     tiles.set(at, cell);
     place(cell, at);
     if (cell.element.parentElement !== sheet) sheet.append(cell.element);
@@ -113,7 +137,7 @@ function load(cell, at, showRank) {
   cell.timer = setTimeout(
     async () => {
       if (tiles.get(at) !== cell) return;
-      await cell.show({ run: item.run, id: item.id, image: 0, more: true }, tag);
+      await cell.show({ run: item.run, id: item.id, image: item.image, numbered: true }, tag);
       const known = keptRow(item.run, item.id)?.images[0];
       if (at === 0 && known?.width && Math.abs(Math.max(0.5, Math.min(2.2, known.width / known.height)) - aspect) > 0.01) keepPlace(() => {});
     },
@@ -159,7 +183,7 @@ function showHead(keys) {
   direction.textContent = state.descending ? "descending" : "ascending";
   direction.setAttribute("aria-pressed", String(state.descending));
   if (document.activeElement !== caption) caption.value = state.caption;
-  counted.textContent = plural(items.length, "row");
+  counted.textContent = plural(rows.length, "row") + (items.length > rows.length ? `, ${plural(items.length, "image")}` : "");
 }
 
 /** Bring the tile at the slider's position to where it is seen. */
@@ -168,7 +192,7 @@ function goTo() {
   const values = items.map((item) => item.value);
   const at = position();
   let best = 0;
-  for (let place = 0; place < values.length; place++) if (values[place] <= at && (values[best] > at || values[place] >= values[best])) best = place;
+  for (let place = 0; place < values.length; place++) if (values[place] <= at && (values[best] > at || values[place] > values[best])) best = place;
   const top = Math.floor(best / shape.columns) * shape.height;
   if (state.at !== null && (top < scroller.scrollTop || top + shape.height > scroller.scrollTop + scroller.clientHeight)) scroller.scrollTop = Math.max(0, top - shape.height);
   showTiles();

@@ -17,9 +17,9 @@ export function overlaySwitches(kinds = KINDS) {
     h(
       "div",
       { class: "chips", role: "group", "aria-label": "Kinds of overlays" },
-      [...kinds, "labels"].map((kind) => h("button", { type: "button", class: "chip", data: { kind }, "aria-pressed": String(state.overlays[kind]), on: { click: () => setOverlay({ [kind]: !state.overlays[kind] }) } }, NAMES[kind])),
+      [...kinds, "labels"].map((kind) => h("button", { type: "button", class: "chip", data: { kind, focus: `kind ${kind}` }, "aria-pressed": String(state.overlays[kind]), on: { click: () => setOverlay({ [kind]: !state.overlays[kind] }) } }, NAMES[kind])),
     ),
-    slider("Opacity", 0, 1, state.overlays.opacity, (value) => setOverlay({ opacity: value }), { "data-name": "opacity" }, (value) => `${Math.round(value * 100)} %`),
+    slider("Opacity", 0, 1, state.overlays.opacity, (value) => setOverlay({ opacity: value }), { "data-name": "opacity", "data-focus": "opacity" }, (value) => `${Math.round(value * 100)} %`),
   ];
 }
 
@@ -44,8 +44,13 @@ export function slider(name, low, high, value, onValue, props = {}, say = (some)
   return h("label", { class: "slider" }, h("span", { class: "name", text: name }), input, said);
 }
 
+const filled = new WeakMap();
+
 /** Fill `panel` with the switches for what lies over one image. */
 export function fillOverlayPanel(panel, overlays) {
+  const isDragged = panel.contains(document.activeElement) && document.activeElement.matches("input[type=range], input[type=color]");
+  if (isDragged && filled.get(panel) === overlays) return showKinds(panel); // what is held by the mouse must stay
+  filled.set(panel, overlays);
   const focused = panel.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
   const classes = classesOf(overlays);
   const kinds = KINDS.filter((kind) => (kind === "masks" ? overlays.masks.length : Object.keys(overlays.shapes[kind]).length));
@@ -57,6 +62,10 @@ export function fillOverlayPanel(panel, overlays) {
     [...groups].map(([key, listed]) => groupPart(key, listed)),
   );
   if (focused) [...panel.querySelectorAll("[data-focus]")].find((element) => element.dataset.focus === focused)?.focus();
+}
+
+function showKinds(panel) {
+  for (const chip of panel.querySelectorAll("[data-kind]")) chip.setAttribute("aria-pressed", String(state.overlays[chip.dataset.kind]));
 }
 
 function groupPart(key, listed) {

@@ -55,6 +55,7 @@ export const meta = (run, name, from) => packed(`api/runs/${run}/meta?${query({ 
 export const matches = (run, where, from) => packed(`api/runs/${run}/matches?${query({ where, from })}`);
 export const filterError = (where) => json(`api/filter-error?${query({ where })}`);
 export const order = (run, by) => packed(`api/runs/${run}/order?${query({ by })}`);
+export const lengths = (run, key) => packed(`api/runs/${run}/lengths?${query({ key })}`);
 export const linked = (run, id) => json(`api/runs/${run}/linked?id=${id}`);
 export const rows = (run, ids) => json(`api/runs/${run}/rows?ids=${ids.join(",")}`);
 export const picture = (run, id, image) => bitmap(`picture/${run}/${id}/${image}?v=${mark}`);

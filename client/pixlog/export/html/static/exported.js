@@ -125,6 +125,14 @@ async function* allRows() {
   for (let number = 0; number * rowsAChunk < count; number++) yield* await chunk(number);
 }
 
+export async function lengths(run, name) {
+  const { keys, key, images } = await head();
+  const number = keys.indexOf(name);
+  const id = [];
+  images.forEach((one, at) => one > 1 && key[at] === number && id.push(at));
+  return { id, length: id.map((at) => images[at]) };
+}
+
 export async function linked(run, id) {
   const { call } = await head();
   const found = [];
