@@ -23,6 +23,7 @@ from typing import Any, Final, Unpack
 
 import numpy as np
 
+from pixlog.device.snapshots import Snapshots
 from pixlog.environment import PIXLOG_HOST, PIXLOG_RUN_DIR
 from pixlog.errors import ClientClosed, ConfigError, InputTypeError
 from pixlog.log_options import LogOptions
@@ -64,6 +65,7 @@ def connect(
     spill_bytes: int | str | None = None,
     daemon: str | os.PathLike[str] | None = None,
     timeout_s: float | None = None,
+    device_copy: str | None = None,
 ) -> Client:
     """Connect to the daemon of a run, starting it when there is none.
 
@@ -79,6 +81,8 @@ def connect(
         spill_bytes: Disk space in the run directory for images that did not fit the memory.
         daemon: "auto" finds or starts the run's daemon, "require" never starts one, a path is a socket's.
         timeout_s: How long to wait for the daemon, and for room under ``on_full="block"``.
+        device_copy: "sync" copies CUDA tensors and JAX arrays to the host in the call, which waits for the device;
+            "async" takes a snapshot on the device and copies it while training goes on.
 
     Raises:
         ConnectError: The daemon cannot be reached or started, or (RunDirError) cannot write the run directory,
@@ -98,6 +102,7 @@ def connect(
         spill_bytes=spill_bytes,
         daemon=daemon,
         timeout_s=timeout_s,
+        device_copy=device_copy,
     )
     _load_what_threads_use()
     client = Client(Path(os.path.realpath(chosen)), options)
@@ -155,6 +160,7 @@ class Client:
         }
         dial = dialer(str(self.run_dir), self.options.daemon)
         self._delivery = Delivery(identity, self.run_dir, self.options, dial, self._notices)
+        self._snapshots = Snapshots(self._notices) if self.options.device_copy == "async" else None
 
     # Logging
 
@@ -187,6 +193,8 @@ class Client:
         """
         try:
             key, number = self._check_names(key, step)
+            if self._snapshots is not None and type(data) is not np.ndarray:
+                data = self._snapshots.take(data)
             given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
             per_image = meta if isinstance(meta, (list, tuple)) else None
             if per_image is not None:
@@ -220,7 +228,8 @@ class Client:
         for key, data in images.items():
             try:
                 name, number = self._check_names(key, step)
-                described = describe(data, contract=self.options.contract)
+                taken = data if self._snapshots is None else self._snapshots.take(data)
+                described = describe(taken, contract=self.options.contract)
                 receipts[key] = self._submit(name, number, described, meta, call)
             except Exception as exc:
                 receipts[key] = self._refuse(key, step, exc)
@@ -262,11 +271,13 @@ class Client:
             last["call"] = call
         delivery = self._delivery
         receipt = Receipt(delivery, self.id, key, step)
+        behind = None
         if described.images:
             described.bind(receipt)
+            behind = delivery.last_held(described.items)
         if self._is_child:
             self._connect_in_child()
-        delivery.submit(packed or self._packed(key, described), last, described.buffers, receipt)
+        delivery.submit(packed or self._packed(key, described), last, described.buffers, receipt, behind)
         return receipt
 
     def _packed(self, key: str, described: Described) -> PackedMap:

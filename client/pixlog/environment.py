@@ -36,6 +36,9 @@ PIXLOG_DAEMON: Final = "PIXLOG_DAEMON"
 PIXLOG_TIMEOUT_S: Final = "PIXLOG_TIMEOUT_S"
 """Seconds that ``connect`` waits for a daemon, and a call for room under ``block``.  Default ``30``."""
 
+PIXLOG_DEVICE_COPY: Final = "PIXLOG_DEVICE_COPY"
+"""``sync`` (default): images on a device are copied to the host in the call; ``async``: while training goes on."""
+
 PIXLOG_RANK: Final = "PIXLOG_RANK"
 """This process's rank, for launchers that ``detect_ranks`` does not know; wins over those that it does."""
 

@@ -12,6 +12,7 @@ from pixlog.errors import ConfigError
 
 Contract = Literal["pixlog", "wandb"]
 OnFull = Literal["spill", "block", "drop_newest"]
+DeviceCopy = Literal["async", "sync"]
 
 DEFAULT_SPILL_BYTES: Final = 2 * GIB
 DEFAULT_TIMEOUT_S: Final = 30.0
@@ -38,6 +39,7 @@ class ClientOptions(NamedTuple):
     spill_bytes: int
     daemon: str
     timeout_s: float
+    device_copy: DeviceCopy
 
 
 def resolve_client_options(
@@ -50,6 +52,7 @@ def resolve_client_options(
     spill_bytes: int | str | None = None,
     daemon: str | os.PathLike[str] | None = None,
     timeout_s: float | None = None,
+    device_copy: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> ClientOptions:
     """Merge the arguments of ``connect`` (``None``: not given) with the environment and the defaults.
@@ -112,6 +115,16 @@ def resolve_client_options(
         daemon=pick("daemon", daemon, environment.PIXLOG_DAEMON, _daemon, lambda: "auto"),
         timeout_s=pick(
             "timeout_s", timeout_s, environment.PIXLOG_TIMEOUT_S, _seconds, lambda: DEFAULT_TIMEOUT_S
+        ),
+        device_copy=cast(
+            DeviceCopy,
+            pick(
+                "device_copy",
+                device_copy,
+                environment.PIXLOG_DEVICE_COPY,
+                _choice("async", "sync"),
+                lambda: "sync",
+            ),
         ),
     )
 

@@ -194,9 +194,9 @@ def encode_head(kind: Kind, header: Header, payload_nbytes: int = 0) -> bytes:
     return encode_head_of(kind, pack_map(header), {}, payload_nbytes)
 
 
-def decode_head(head: bytes) -> Header:
-    """Return the header of a frame without payload that :func:`encode_head` made."""
-    header: Header = unpack(head[PRELUDE.size + 1 :])
+def decode_head(head: bytes, *, inline: bool = False) -> Header:
+    """Return the header of a frame that :func:`encode_head` made, with an ``inline`` payload or without one."""
+    header: Header = unpack(head[PRELUDE.size + 1 : -_BIN32.size if inline else None])
     return header
 
 

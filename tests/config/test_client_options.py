@@ -23,6 +23,7 @@ SOURCES: list[tuple[str, Any, str, Any, Any]] = [
     ("spill_bytes", 0, "3GiB", 0, 3 * GIB),
     ("daemon", "require", "/run/p.sock", "require", "/run/p.sock"),
     ("timeout_s", 2, "1.5", 2.0, 1.5),
+    ("device_copy", "async", "sync", "async", "sync"),
 ]
 
 
@@ -67,6 +68,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("daemon", "requier", "'auto', 'require', or the path"),
     ("daemon", "/" + "d" * 120, "at most 107"),
     ("timeout_s", "soon", "a number of seconds"),
+    ("device_copy", "asynchronous", "'async', 'sync'"),
     ("timeout_s", 0, "a number of seconds"),
     ("timeout_s", float("inf"), "a number of seconds"),
     ("timeout_s", True, "a number of seconds"),

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from io import IOBase
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -21,8 +21,9 @@ from pixlog.capture.figures import from_figure
 from pixlog.capture.files import from_bytes, from_file, from_path, from_text
 from pixlog.capture.frameworks import from_cupy, from_jax, from_protocol, from_tensorflow
 from pixlog.capture.pil import from_pil
-from pixlog.capture.source import Source
+from pixlog.capture.source import Array, ArraySource, Source
 from pixlog.capture.tensors import from_torch
+from pixlog.device.device_array import DeviceArray
 from pixlog.errors import InputTypeError
 
 EXPECTED: Final = (
@@ -56,6 +57,8 @@ def capture(data: object, *, copy: bool) -> Source:
 
 
 def _find_taker(kind: type) -> Taker:
+    if kind is DeviceArray:
+        return lambda data, owned: _from_device(data)
     if issubclass(kind, str):
         return lambda data, owned: from_text(data)
     if issubclass(kind, (bytes, bytearray, memoryview)):
@@ -90,6 +93,11 @@ def _framework_taker(module: str, name: str) -> Taker | None:
     if package == "cupy" and name == "ndarray":
         return lambda data, owned: from_cupy(data, owned=owned)
     return None
+
+
+def _from_device(data: DeviceArray) -> ArraySource:
+    """Describe a snapshot on a device: an array in all that is asked of one before its values are needed."""
+    return ArraySource(cast(Array, data), data.dtype_name, data.origin)
 
 
 def _take_by_protocol(data: Any, owned: bool) -> Source | None:

@@ -20,12 +20,13 @@ def from_torch(tensor: Any, *, owned: bool) -> ArraySource:
     """
     torch = sys.modules["torch"]
     try:
+        refuse_unreadable(torch, tensor)
         plain = tensor.detach()
         if str(plain.layout) != "torch.strided":
             plain = plain.to_dense()
         # Subclasses may override any method; what is logged is the plain tensor underneath.
         plain = plain.as_subclass(torch.Tensor)
-        host, private = _to_host(_settled(plain))
+        host, private = _to_host(settled(plain))
         array, dtype = _as_array(torch, host)
     except InputTypeError:
         raise
@@ -37,17 +38,31 @@ def from_torch(tensor: Any, *, owned: bool) -> ArraySource:
     return ArraySource(array if owned or private else snapshot(array), dtype, ORIGIN)
 
 
-def _settled(tensor: Any) -> Any:
+def settled(tensor: Any) -> Any:
     """Return the tensor with quantisation, conjugation and negation carried out, where there is any."""
     if tensor.is_quantized:
         return tensor.dequantize()
     return tensor.resolve_conj().resolve_neg()
 
 
+def refuse_unreadable(torch: Any, tensor: Any) -> None:
+    """Raise InputTypeError where asking for the values of a CUDA tensor would do harm."""
+    if tensor.device.type != "cuda":
+        return
+    if torch.cuda._is_in_bad_fork():
+        raise InputTypeError(
+            f"a tensor on {tensor.device} cannot be read in a forked process: log it in the parent, or spawn"
+        )
+    if torch.cuda.is_current_stream_capturing():  # reading them would end the capture
+        raise InputTypeError(
+            f"a tensor on {tensor.device} has no values while a CUDA graph is being captured: log it after a replay"
+        )
+
+
 def _to_host(tensor: Any) -> tuple[Any, bool]:
     """Return the tensor in host memory, and whether that memory is ours alone.
 
-    The one place that waits for an accelerator: the copy is synchronous.
+    The copy from an accelerator is synchronous; ``pixlog.device`` knows another way for some.
     """
     if tensor.device.type == "cpu":
         return tensor, False

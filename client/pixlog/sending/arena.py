@@ -125,6 +125,11 @@ class Arena:
         else:
             self.memory = np.empty(nbytes, np.uint8)
 
+    @property
+    def shared(self) -> bool:
+        """Whether its pages stay one memory across a fork."""
+        return self._map is not None
+
     def populate(self) -> None:
         """Fault every page in, from a background thread: training then copies into warm memory.
 

@@ -20,6 +20,11 @@ Interruption
     thread.
 
     Nothing is said to ``logging`` under the lock: a handler may itself log images.
+
+Devices
+    A call whose pixels are still on their way from a device is pending like any other, but *held*: its frame is
+    sent when they have arrived, see :mod:`pixlog.sending.arrivals`.  Frames are therefore not always sent in the
+    order of their numbers.
 """
 
 from __future__ import annotations
@@ -49,7 +54,8 @@ from pixlog.protocol import (
 )
 from pixlog.receipt import Receipt, State
 from pixlog.sending.arena import SHARED_SUPPORTED, Arena, ArenaPool, Region
-from pixlog.sending.gather import Pixels, copy_into, lay_out, private_copy
+from pixlog.sending.arrivals import Arrival, Arrivals
+from pixlog.sending.gather import Move, Pixels, copy_into, copy_now, lay_out, private_copy
 from pixlog.sending.link import Dial, Link, Message
 from pixlog.sending.pending import Counts, Pending
 from pixlog.sending.spill import Spill
@@ -91,6 +97,8 @@ class Delivery:
         self._deferred: deque[tuple[PackedMap, Header, Sequence[Pixels], Receipt]] = deque()
         self._notices = notices
         self._pool = ArenaPool(options.buffer_bytes, shared=SHARED_SUPPORTED, max_arenas=_MAX_ARENAS)
+        self._arrivals = Arrivals(self.on_arrived)
+        self._late_count = 0
         self._spill = Spill(run_dir / "spill", self.client, options.spill_bytes, self._hello_frame)
         self._link = Link(self, dial, self._lock)
 
@@ -146,6 +154,7 @@ class Delivery:
 
     def close(self, stop_s: float, leave_s: float) -> None:
         """Stop the link within ``stop_s``, and write to the spill, within ``leave_s``, what the daemon was not sent."""
+        self._arrivals.stop(stop_s)
         finished = self._link.stop(stop_s)
         if finished:
             self._take_deferred()
@@ -153,7 +162,7 @@ class Delivery:
             if self._ended:
                 return
             self._enter()
-            self._leave_unsent(time.monotonic() + leave_s)
+            self._leave_unsent(time.monotonic() + leave_s, self._give_up_held())
             if finished:
                 self._link.abandon()
             self._leave()
@@ -162,9 +171,23 @@ class Delivery:
             self._pool.close()
         self._notices.say()
 
-    def _leave_unsent(self, deadline: float) -> None:
+    def _give_up_held(self) -> list[Pending]:
+        """Locked: let each call that is still held fail, and those that follow it be sent; return them all."""
+        held = [pending for _, pending in sorted(self._pending.items()) if pending.held]
+        arriving = [pending for pending in held if pending.arrival is not None]
+        for pending in arriving:
+            pending.give_up(pending.header(), "copy from the device: not finished when the client was closed")
+        if arriving:
+            self._notices.note(
+                "arriving",
+                "",
+                f"closed before {len(arriving)} images were copied from their device: they fail",
+            )
+        return held
+
+    def _leave_unsent(self, deadline: float, held: Sequence[Pending]) -> None:
         """Locked: write what the daemon was not sent into the spill, as far as there is time and space."""
-        unsent = self._unsent()
+        unsent = [*self._unsent(), *held]
         if not unsent:
             return
         self._spill.leave()
@@ -181,13 +204,15 @@ class Delivery:
             )
 
     def _unsent(self) -> list[Pending]:
-        """Locked: return what is pending and not whole in the socket: frames go in order, so it is the last ones."""
+        """Locked: return what is pending, not held, and not whole in the socket: the last ones that were sent."""
         left_nbytes = self._link.waiting_nbytes if self._link.up else None
         unsent: list[Pending] = []
-        for seq in sorted(self._pending, reverse=True):
+        sent = [
+            (pending.late or (seq, 0), pending) for seq, pending in self._pending.items() if not pending.held
+        ]
+        for _, pending in sorted(sent, key=lambda entry: entry[0], reverse=True):
             if left_nbytes is not None and left_nbytes <= 0:
                 break
-            pending = self._pending[seq]
             if left_nbytes is not None:
                 left_nbytes -= sum(len(buffer) for buffer in pending.buffers())
             if pending.spilled is None:
@@ -197,15 +222,24 @@ class Delivery:
     def abandon(self) -> None:
         """Let go of everything inherited, in a forked child: close descriptors, say nothing, wait for nobody."""
         self._abandoned = True
+        self._arrivals.abandon()
         self._link.abandon()
         self._spill.close()
         self._pool.close()
 
     # Logging
 
-    def submit(self, header: PackedMap, last: Header, pixels: Sequence[Pixels], receipt: Receipt) -> None:
+    def submit(
+        self,
+        header: PackedMap,
+        last: Header,
+        pixels: Sequence[Pixels],
+        receipt: Receipt,
+        behind: int | None = None,
+    ) -> None:
         """Accept one call: copy ``pixels`` and send ``header`` with ``last``, completed by what is known here.
 
+        ``behind`` is the number of a call that the daemon must have before this one.
         Takes about one memory copy; waits only under ``on_full="block"``.  Raises nothing but ClientClosed,
         MemoryError and what a signal handler raises; then the call was accepted whole or not at all.
         """
@@ -215,7 +249,7 @@ class Delivery:
         buffers, nbytes = lay_out(pixels)
         last["buffers"] = buffers
         if not nbytes:
-            self._commit(header, last, receipt)
+            self._commit(header, last, receipt, behind=behind)
             return
         give_up = self._given_up.append
         try:
@@ -223,8 +257,8 @@ class Delivery:
             if region is None:
                 self._submit_when_full(header, last, pixels, nbytes, receipt)
                 return
-            copy_into(region.arena.memory, region.offset, pixels, buffers)
-            self._commit(header, last, receipt, region, nbytes)
+            moves = copy_into(region.arena.memory, region.offset, pixels, buffers)
+            self._commit(header, last, receipt, region, nbytes, moves, behind)
         except BaseException:
             give_up(receipt)  # the first thing that happens: nothing can come between
             raise
@@ -294,6 +328,8 @@ class Delivery:
         receipt: Receipt,
         region: Region | None = None,
         nbytes: int = 0,
+        moves: Sequence[Move] = (),
+        behind: int | None = None,
     ) -> None:
         with self._lock:
             self._enter()
@@ -313,6 +349,8 @@ class Delivery:
                 refusal := self._refusal_of(pending)
             ) is not None:
                 pending.give_up({**last, "seq": seq}, refusal)
+            elif moves or behind is not None:
+                self._hold(pending, moves, behind)
             self._admit(pending, nbytes)
             if region is not None:
                 del self._reserved[receipt]
@@ -334,7 +372,65 @@ class Delivery:
         self._next_seq += 1
         self.counts.accepted = self._next_seq
         self.counts.nbytes += nbytes
+        if pending.held:
+            self._watch(pending)
+        else:
+            self._link.send(pending.buffers())
+
+    # Pixels on their way from a device
+
+    def _hold(self, pending: Pending, moves: Sequence[Move], behind: int | None) -> None:
+        """Locked: hold a call back until its pixels have arrived, or until the call that it points at is sent."""
+        if moves:
+            assert pending.region is not None
+            pending.arrival = Arrival(pending.region, moves)
+        earlier = self._pending.get(behind) if behind is not None else None
+        if earlier is not None and earlier.held:
+            pending.behind = behind
+
+    def last_held(self, items: Sequence[Header]) -> int | None:
+        """Return the last call of this client that ``items`` point at and that may be held; None without any."""
+        if not len(self._arrivals):
+            return None
+        seqs = [
+            item["data"]["seq"]
+            for item in items
+            if item["data"]["kind"] == "ref" and item["data"]["client"] == self.client
+        ]
+        return max(seqs, default=None)
+
+    def _watch(self, pending: Pending) -> None:
+        """Locked: have the pixels of a held call copied; a second time, do nothing."""
+        if pending.arrival is not None:
+            self._arrivals.watch(pending.receipt.seq, pending.arrival)
+
+    def on_arrived(self, arrived: Sequence[tuple[int, Arrival]]) -> None:
+        """Send calls whose pixels have arrived, or failed rows in their place."""
+        with self._lock:
+            if self._ended:
+                return
+            self._enter()
+            for seq, arrival in arrived:
+                pending = self._pending.get(seq)
+                if pending is None or pending.arrival is not arrival:
+                    continue
+                if arrival.error is not None:
+                    pending.give_up(pending.header(), f"copy from the device: {arrival.error}")
+                pending.arrival = None
+                self._send_late(seq, pending)
+            self._leave()
+
+    def _send_late(self, seq: int, pending: Pending) -> None:
+        """Locked: send a call unless something still holds it, and those that were behind it."""
+        if pending.held:
+            return
+        self._late_count += 1
+        pending.late = (self._next_seq, self._late_count)
         self._link.send(pending.buffers())
+        for number, follower in list(self._pending.items()):
+            if follower.behind == seq:
+                follower.behind = None
+                self._send_late(number, follower)
 
     def _grow(self, nbytes: int = 0) -> bool:
         """Locked: add an arena that holds ``nbytes`` and pass it on; False when there can be none."""
@@ -363,8 +459,8 @@ class Delivery:
         if policy == "block":
             region = self._wait_for_room(nbytes, receipt)
             if region is not None:
-                copy_into(region.arena.memory, region.offset, pixels, last["buffers"])
-                self._commit(header, last, receipt, region, nbytes)
+                moves = copy_into(region.arena.memory, region.offset, pixels, last["buffers"])
+                self._commit(header, last, receipt, region, nbytes, moves)
                 return
             reason += f" within {self._options.timeout_s:g} s"
         elif policy == "spill":
@@ -397,7 +493,7 @@ class Delivery:
         if nbytes >= _LARGEST_INLINE_NBYTES:
             return f"buffer full, and {nbytes} bytes are too many for one spilled frame"
         payload = np.zeros(nbytes, np.uint8)
-        copy_into(payload, 0, pixels, last["buffers"])
+        copy_now(payload, 0, pixels, last["buffers"])
         refusal: str | None = None
         with self._lock:
             self._enter()
@@ -455,6 +551,8 @@ class Delivery:
         self._spill.rebuild(entry.spilled for entry in self._pending.values() if entry.spilled is not None)
         self._next_seq = max(self._next_seq, max(self._pending, default=-1) + 1)
         self.counts.accepted = self._next_seq
+        for pending in self._pending.values():
+            self._watch(pending)
         self._link.break_off()
 
     # What the link calls, on its thread
@@ -480,7 +578,10 @@ class Delivery:
             messages: list[Message] = [
                 ((_arena_head(arena),), arena.fd) for arena in self._pool.arenas if arena.visible
             ]
-            messages += [(self._pending[seq].buffers(), None) for seq in sorted(self._pending)]
+            for _, pending in sorted(self._pending.items()):
+                if not pending.held:
+                    pending.late = None
+                    messages.append((pending.buffers(), None))
             link.bring_up(messages)
             self._leave()
 
@@ -523,6 +624,9 @@ class Delivery:
             for seq, state, reason, paths, notes in rows:
                 pending = self._pending.pop(seq, None)
                 if pending is None:
+                    continue
+                if pending.arrival is not None:  # nobody was told of it, and a device writes into its region
+                    self._pending[seq] = pending
                     continue
                 if pending.region is not None:
                     self._pool.release(pending.region)
@@ -568,7 +672,7 @@ class Delivery:
     @property
     def _unsent_count(self) -> int:
         unsent = self._link.waiting_count if self._link.up else len(self._pending)
-        return unsent + len(self._deferred)
+        return unsent + len(self._deferred) + len(self._arrivals)
 
     def wait(self, predicate: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until ``predicate`` holds; return whether it does.  None waits without limit.

@@ -9,6 +9,7 @@ from pixlog.protocol import Buffer, Header, Kind, decode_head, encode_head
 from pixlog.reasons import count_reason
 from pixlog.receipt import Receipt, State
 from pixlog.sending.arena import Region
+from pixlog.sending.arrivals import Arrival
 from pixlog.sending.spill import Spilled
 
 _LONGEST_KEY = 1 << 20
@@ -20,6 +21,10 @@ class Pending:
 
     ``inline`` says that the pixels travel behind the head, because the daemon cannot see the region.  ``outcome``
     marks a call that ended here, of which the user was told when it did.
+
+    A call is *held* while its pixels are still on their way from a device (``arrival``), or while the call that it
+    points at, number ``behind``, is.  ``late`` is the place, among all that were sent, of one that was held: before
+    the call with its first number, after those with a smaller second.
     """
 
     head: bytes
@@ -29,6 +34,18 @@ class Pending:
     spilled: Spilled | None = None
     inline: bool = False
     outcome: bool = False
+    arrival: Arrival | None = None
+    behind: int | None = None
+    late: tuple[int, int] | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether its frame may not be sent yet."""
+        return self.arrival is not None or self.behind is not None
+
+    def header(self) -> Header:
+        """Return what its frame says."""
+        return decode_head(self.head, inline=self.inline)
 
     def buffers(self) -> Sequence[Buffer]:
         """Return the buffers of its frame: the pixels only where the daemon cannot see them."""

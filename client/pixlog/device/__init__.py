@@ -1,0 +1,1 @@
+"""Arrays that lie on an accelerator, and their way to host memory while training goes on."""
