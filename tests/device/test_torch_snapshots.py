@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from pixlog.capture.tensors import from_torch
 from pixlog.device.cuda import dense_snapshot
 from pixlog.device.device_array import DeviceArray
 from pixlog.device.snapshots import Snapshots
+from pixlog.model.describe import dense_axes
 from pixlog.notices import Notices
 
 
@@ -73,8 +74,11 @@ def test_snapshot_of_any_strides_is_dense(torch: Any, shape: tuple[int, ...]) ->
             values, _ = seen_through_snapshot(torch, tensor)
             assert np.array_equal(values, tensor.numpy())
             if len(shape) == 4:
-                _, _, strides, _ = dense_snapshot(torch, tensor)
-                assert strides[0] == max(strides)
+                _, shapes, strides, name = dense_snapshot(torch, tensor)
+                block: Any = None
+                dtype = np.dtype(name)
+                batch = DeviceArray(block, shapes, strides, dtype, dtype_name=name, origin="torch")
+                assert all(dense_axes(cast(Any, one)) is not None for one in batch)
 
 
 def test_snapshot_does_not_follow_its_tensor(torch: Any) -> None:
