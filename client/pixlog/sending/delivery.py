@@ -372,10 +372,10 @@ class Delivery:
         self._next_seq += 1
         self.counts.accepted = self._next_seq
         self.counts.nbytes += nbytes
-        if pending.held:
-            self._watch(pending)
-        else:
+        if pending.arrival is None and pending.behind is None:
             self._link.send(pending.buffers())
+        else:
+            self._watch(pending)
 
     # Pixels on their way from a device
 
