@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -98,7 +102,7 @@ def export(
     with spinner("reading the manifest"):
         run = Run(run_dir)
     try:
-        with progress_bar(f"writing {to}") as report_progress:
+        with _sigterm_as_ctrl_c(), progress_bar(f"writing {to}") as report_progress:
             report = export_run(
                 run,
                 to,
@@ -120,6 +124,19 @@ def export(
     _complain(messages(), report)
     if not report.ok:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let the end of a session or of a job clean up as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _show(console: Console, report: ExportReport) -> None:

@@ -3,21 +3,29 @@
 The format writes into a temporary directory beside the output, on the same file system; the last step is a rename.  A
 directory that replaces another must find that one to be an export, which a hidden file in it says: ``--force`` with a
 mistyped path does not take anyone's home away.
+
+Whoever writes holds a lock on the temporary directory.  One of the same output that nobody holds any more was left by a
+process that was killed, and goes with the next export.
 """
 
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from pixlog.errors import InputError, RunError
+
+_MOST_OF_NAME: Final = 100
+_YOUNG_S: Final = 60
 
 MARK: Final = ".pixlog-export.json"
 """Name of the file in an exported directory that says what it is."""
@@ -32,10 +40,13 @@ def atomic_output(out: Path, *, run_dir: Path, is_directory: bool, force: bool) 
     """
     out = Path(os.path.abspath(out))
     check_output(out, run_dir=run_dir, is_directory=is_directory, force=force)
+    prefix = f".{out.name[:_MOST_OF_NAME]}.exporting-"
     try:
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name[:100]}.exporting-", dir=out.parent))
+        _remove_abandoned(out.parent, prefix)
+        work = Path(tempfile.mkdtemp(prefix=prefix, dir=out.parent))
     except OSError as error:
         raise InputError(f"cannot write into {out.parent}: {error.strerror}") from error
+    lock = _locked(work)
     try:
         target = work / out.name
         yield target
@@ -46,6 +57,8 @@ def atomic_output(out: Path, *, run_dir: Path, is_directory: bool, force: bool) 
         raise InputError(f"cannot write {out}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
 
 
 def check_output(out: Path, *, run_dir: Path, is_directory: bool, force: bool) -> None:
@@ -78,6 +91,31 @@ def check_output(out: Path, *, run_dir: Path, is_directory: bool, force: bool) -
 def write_mark(directory: Path, facts: dict[str, Any]) -> None:
     """Say in an exported directory what it is."""
     (directory / MARK).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def _remove_abandoned(parent: Path, prefix: str) -> None:
+    """Remove temporary directories whose process is gone; those of the last minute may be about to be locked."""
+    for path in parent.glob(f"{glob.escape(prefix)}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _YOUNG_S and (lock := _locked(path)) is not None:
+                shutil.rmtree(path, ignore_errors=True)
+                os.close(lock)
+
+
+def _locked(directory: Path) -> int | None:
+    """Return a descriptor of a directory that this process alone has locked; None where that cannot be."""
+    try:
+        import fcntl
+
+        descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    except (ImportError, OSError):
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _publish(target: Path, out: Path, work: Path, *, force: bool) -> None:
