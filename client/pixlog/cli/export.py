@@ -81,6 +81,50 @@ def export(
         bool | None,
         typer.Option("--embed", help="[bold]parquet[/bold]: put the bytes of the images into the table."),
     ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option("--fps", metavar="N", help="[bold]gif, mp4[/bold]: frames a second. Default: 8."),
+    ] = None,
+    side_px: Annotated[
+        int | None,
+        typer.Option(
+            "--side",
+            metavar="PX",
+            help="[bold]gif, mp4, contact-sheet[/bold]: longest side of a picture. Default: 400, 720, 144.",
+        ),
+    ] = None,
+    overlays: Annotated[
+        bool | None,
+        typer.Option(
+            "--overlays/--no-overlays",
+            help="[bold]gif, mp4, contact-sheet[/bold]: draw masks and boxes. Default: yes.",
+        ),
+    ] = None,
+    labels: Annotated[
+        bool | None,
+        typer.Option(
+            "--labels/--no-labels", help="[bold]gif, mp4[/bold]: write step and caption. Default: yes."
+        ),
+    ] = None,
+    crf: Annotated[
+        int | None,
+        typer.Option("--crf", metavar="N", help="[bold]mp4[/bold]: 0 loses least, 51 most. Default: 18."),
+    ] = None,
+    max_images: Annotated[
+        int | None,
+        typer.Option(
+            "--max", metavar="N", help="[bold]contact-sheet[/bold]: most images on it. Default: 60."
+        ),
+    ] = None,
+    columns: Annotated[
+        int | None,
+        typer.Option(
+            "--columns",
+            min=1,
+            metavar="N",
+            help="[bold]contact-sheet[/bold]: thumbnails across. Default: what suits.",
+        ),
+    ] = None,
 ) -> None:
     """Turn a run, or a part of it, into files that other programs open.
 
@@ -94,9 +138,16 @@ def export(
     """
     options: dict[str, Any] = {
         "group": groups or None,
+        "columns": columns,
+        "crf": crf,
         "embed": embed,
+        "fps": fps,
+        "labels": labels,
+        "max_images": max_images,
+        "overlays": overlays,
         "shard_count": shard_count,
         "shard_size": shard_size,
+        "side_px": side_px,
     }
     given = {name: value for name, value in options.items() if value is not None}
     with spinner("reading the manifest"):

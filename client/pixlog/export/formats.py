@@ -71,6 +71,27 @@ _ALL: Final = (
         options=("embed",),
         takes_unsaved=True,
     ),
+    Format(
+        "gif",
+        "gif",
+        "keys over their steps as an animation",
+        ".gif",
+        options=("fps", "side_px", "overlays", "labels"),
+    ),
+    Format(
+        "mp4",
+        "mp4",
+        "keys over their steps as an H.264 video",
+        ".mp4",
+        options=("fps", "side_px", "overlays", "labels", "crf"),
+    ),
+    Format(
+        "contact-sheet",
+        "sheet_picture",
+        "one picture: thumbnails from first to last step",
+        ".png",
+        options=("max_images", "side_px", "columns", "overlays"),
+    ),
 )
 FORMATS: Final[dict[str, Format]] = {format.name: format for format in _ALL}
 

@@ -1,9 +1,9 @@
 """The rows that an export takes, and the count of what became of each of them.
 
 The rows are chosen once, when the selection is made: a training that goes on meanwhile does not change them.  Whoever
-writes a format walks over ``rows()`` or ``images()`` exactly once, which counts them and moves the progress bar;
-``scan()`` walks over them beforehand and counts nothing.  What a format cannot take is handed to ``leave_out`` with
-the reason, so that the closing report accounts for every row.
+writes a format walks over ``rows()``, ``rows_by_step()`` or ``images()`` exactly once, which counts them and moves the
+progress bar; ``scan()`` walks over them beforehand and counts nothing.  What a format cannot take is handed to
+``leave_out`` with the reason, so that the closing report accounts for every row.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
+
+import numpy as np
 
 from pixlog.errors import RunError
 from pixlog.reading.key_patterns import chosen_keys
@@ -69,8 +71,26 @@ class Selection:
 
     def rows(self) -> Iterator[Row]:
         """Yield every row, in any state, in reading order; count it and report progress."""
+        return self._counted(self._rows)
+
+    def rows_by_step(self) -> Iterator[Row]:
+        """Yield what ``rows()`` does, ordered by step first and by key after it."""
+        order = np.argsort(self._rows.column("step"), kind="stable")
+        return self._counted(self.run.rows_by_number(self._rows.ids[order]))
+
+    def saved_rows_of_keys(self) -> dict[str, Rows]:
+        """Return the saved rows of each key, keys in the order chosen, without counting them."""
+        table, ids = self.run.table(), self._rows.ids
+        saved = ids[table.state[ids] == table.STATE_NAMES.index("saved")]
+        numbers = table.key[saved]
+        in_order = dict.fromkeys(numbers.tolist())
+        return {
+            table.key_names[number]: self.run.rows_by_number(saved[numbers == number]) for number in in_order
+        }
+
+    def _counted(self, rows: Rows) -> Iterator[Row]:
         counts = self.counts
-        for number, row in enumerate(self._rows):
+        for number, row in enumerate(rows):
             if self._progress is not None and number % _ROWS_A_REPORT == 0:
                 self._progress(number, self.row_count)
             if row.state == "saved":

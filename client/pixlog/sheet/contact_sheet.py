@@ -9,7 +9,7 @@ are laid over the image in the colours of their classes, boxes are drawn with th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from pixlog.errors import InputError, RunError
 from pixlog.reading.decoding import pillow
+from pixlog.reading.rows import Rows
 from pixlog.reading.run import Run
 from pixlog.reading.saved_image import SavedImage
 from pixlog.sheet.sheet_fonts import font
@@ -73,20 +74,52 @@ def contact_sheet(
     what suits their number).  ``progress(images_done, images_in_all)`` is called after each.
     Raises ``InputError`` for an option that cannot be one, and ``RunError`` if there is nothing to show.
     """
+    run = run if isinstance(run, Run) else Run(run)
+    names = [keys] if isinstance(keys, str) else list(run.keys() if keys is None else keys)
+    steps = step if step is None or isinstance(step, int | slice) else list(step)
+    return sheet_of_rows(
+        run,
+        {key: run.rows(key, steps, state="saved") for key in names},
+        max_images=max_images,
+        thumb_px=thumb_px,
+        columns=columns,
+        overlays=overlays,
+        progress=progress,
+    )
+
+
+def sheet_of_rows(
+    run: Run,
+    rows_of_key: Mapping[str, Rows],
+    *,
+    max_images: int,
+    thumb_px: int,
+    columns: int | None,
+    overlays: bool,
+    progress: Callable[[int, int], None] | None = None,
+    on_image: Callable[[SavedImage, RunError | None], None] | None = None,
+) -> pil_image.Image:
+    """Return what ``contact_sheet`` does, of the saved rows of some keys of ``run``.
+
+    ``on_image`` is called with each image that is on the sheet, and with what kept its pixels from being shown.
+    """
     image_module = pillow()
     if max_images < 1 or thumb_px < 16 or (columns is not None and columns < 1):
         raise InputError(
             f"max_images and columns are 1 or more, thumb_px is 16 or more; got {max_images}, {columns}, {thumb_px}"
         )
-    run = run if isinstance(run, Run) else Run(run)
-    panels = _choose(run, keys, step, max_images)
+    panels = _choose(rows_of_key, max_images)
     if not panels:
-        raise RunError(f"{run.path} has no saved images to show" + ("" if keys is None else f" of {keys!r}"))
+        of_keys = f" of {', '.join(map(repr, rows_of_key))}" if rows_of_key else ""
+        raise RunError(f"{run.path} has no saved images to show{of_keys}")
     total = sum(len(panel.images) for panel in panels)
     tag_font, done = font(11), 0
     for panel in panels:
         for image in panel.images:
-            panel.thumbnails.append(_thumbnail(image, thumb_px, overlays=overlays, tag_font=tag_font))
+            picture, error = _thumbnail(image, thumb_px, overlays=overlays, tag_font=tag_font)
+            panel.thumbnails.append(picture)
+            if on_image is not None:
+                on_image(image, error)
             done += 1
             if progress is not None:
                 progress(done, total)
@@ -126,20 +159,17 @@ def _lay_out(panels: list[_Panel], columns: int, thumb_px: int) -> tuple[int, in
     return sheet_width, top + line_height + MARGIN_PX
 
 
-def _thumbnail(image: SavedImage, thumb_px: int, *, overlays: bool, tag_font: Font) -> pil_image.Image | None:
+def _thumbnail(
+    image: SavedImage, thumb_px: int, *, overlays: bool, tag_font: Font
+) -> tuple[pil_image.Image | None, RunError | None]:
     try:
-        return thumbnail_of(image, thumb_px, overlays=overlays, font=tag_font)
-    except RunError:
-        return None
+        return thumbnail_of(image, thumb_px, overlays=overlays, font=tag_font), None
+    except RunError as error:
+        return None, error
 
 
-def _choose(
-    run: Run, keys: str | Iterable[str] | None, step: int | slice | Iterable[int] | None, max_images: int
-) -> list[_Panel]:
+def _choose(rows_of_key: Mapping[str, Rows], max_images: int) -> list[_Panel]:
     """Return what to show of each key that has images."""
-    names = [keys] if isinstance(keys, str) else list(run.keys() if keys is None else keys)
-    steps = step if step is None or isinstance(step, int | slice) else list(step)
-    rows_of_key = {key: run.rows(key, steps, state="saved") for key in names}
     row_shares = _share_out(max_images, [len(rows) for rows in rows_of_key.values()])
     candidates: list[tuple[str, int, list[SavedImage]]] = []
     for (key, rows), share in zip(rows_of_key.items(), row_shares, strict=True):

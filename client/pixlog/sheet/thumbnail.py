@@ -60,12 +60,20 @@ def _as_rgb(picture: pil_image.Image) -> pil_image.Image:
     return picture.convert("RGB")
 
 
+def fitted_size(size: tuple[int, int], side_px: int) -> tuple[int, int]:
+    """Return the (width, height) that ``thumbnail_of`` gives an image of ``size``."""
+    longest = max(size)
+    if longest > side_px:
+        width, height = (max(1, round(side * side_px / longest)) for side in size)
+        return width, height
+    factor = side_px // longest
+    return size[0] * factor, size[1] * factor
+
+
 def _fit(picture: pil_image.Image, side_px: int) -> pil_image.Image:
     from PIL import Image
 
-    longest = max(picture.size)
-    if longest > side_px:
-        size = [max(1, round(side * side_px / longest)) for side in picture.size]
-        return picture.resize((size[0], size[1]), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    factor = side_px // longest
-    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    size = fitted_size(picture.size, side_px)
+    if max(picture.size) > side_px:
+        return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return picture.resize(size, Image.Resampling.NEAREST)
