@@ -99,7 +99,7 @@ class Link:
                 sock.close()
                 pass_on(exc)
                 # A daemon that was leaving took the connection with it: the next dial starts another.
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or self.stopping:
                     raise ConnectError(f"no daemon answered within {timeout_s:g} s: {exc}") from exc
                 time.sleep(_RETRY_FIRST_S)
                 continue

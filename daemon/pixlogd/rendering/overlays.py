@@ -46,7 +46,7 @@ def render_overlays(
     overlays = Overlays()
     for role, type_name, suffix in _SHAPES[:1]:
         _add_shapes(overlays, item, role, type_name, suffix, naming, index)
-    for group, mask in item.get("masks", {}).items():
+    for group, mask in (item.get("masks") or {}).items():
         _add_mask(overlays, mask, buffers, naming, index, str(group), size, level)
     for role, type_name, suffix in _SHAPES[1:]:
         _add_shapes(overlays, item, role, type_name, suffix, naming, index)
@@ -62,7 +62,7 @@ def _add_shapes(
     naming: Naming,
     index: int,
 ) -> None:
-    for group, content in item.get(role, {}).items():
+    for group, content in (item.get(role) or {}).items():
         media = naming.file(to_json(content, naming.contract), suffix, role, index, str(group))
         _add(overlays, media, role, type_name)
 
