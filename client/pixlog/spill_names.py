@@ -16,6 +16,12 @@ LEFT = "-left-"
 _CLAIM = re.compile(r"\.claimed-(?P<mark>.+)$")
 
 
+def left_name(name: str) -> str:
+    """Return the name of a client's own file once the client was closed and will not come back for it."""
+    client, _, number = name.partition("-")
+    return f"{client}{LEFT}{number}"
+
+
 def claimed_name(name: str, mark: str) -> str:
     """Return the name of a file while the process with this mark has it."""
     return f"{unclaimed_name(name)}.claimed-{mark}"

@@ -16,6 +16,9 @@ from pathlib import Path
 
 from pixlog.errors import InputError, ProtocolError
 from pixlog.protocol import Header
+from pixlog.spill_names import left_name
+
+_OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class MappedArena:
@@ -59,9 +62,15 @@ class SpilledPayload:
     nbytes: int
 
     def read(self) -> memoryview:
-        """Read the bytes; raises InputError when the file does not have them."""
+        """Read the bytes; raises InputError when the file does not have them.
+
+        The file of a client that was closed meanwhile has another name by now.
+        """
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fd = os.open(self.path, _OPEN_FLAGS)
+            except FileNotFoundError:
+                fd = os.open(self.path.with_name(left_name(self.path.name)), _OPEN_FLAGS)
         except OSError as exc:
             if exc.errno in {errno.ENOENT, errno.ELOOP}:
                 raise InputError(f"spill file {self.path.name} is gone: {exc.strerror}") from exc

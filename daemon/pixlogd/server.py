@@ -282,6 +282,12 @@ class Server:
             if exit_when_idle and self._is_idle() and not self._look_back():
                 log.info("x nobody is here any more")
                 break
+            if exit_when_idle and self._is_out_of_patience():
+                log.error(
+                    "! %d calls wait for a disk that refuses, and nobody is here: giving up",
+                    self.pipeline.queued_count,
+                )
+                break
         if self._crash is not None:
             raise self._crash
 
@@ -293,6 +299,12 @@ class Server:
         # Whoever connected in this very moment is served.
         self._on_acceptable()
         return not self.connections
+
+    def _is_out_of_patience(self) -> bool:
+        """Whether all that is left waits for a disk that has refused for too long since the last client went."""
+        if self.connections or self.pipeline.idle or not any(run.trouble for run in self.runs.values()):
+            return False
+        return time.monotonic() - self._idle_since > self.settings.give_up_s
 
     def _on_unexpected(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """End over an error that nobody foresaw: a daemon that goes on without a part of itself would lose images.

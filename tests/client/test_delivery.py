@@ -263,6 +263,16 @@ def test_spill_has_a_budget_too(daemon: ScriptedDaemon, connect: Connect) -> Non
     assert logs[5].header["reason"].startswith("no space: ")
 
 
+def test_account_of_waiting_calls_has_a_bound_and_says_so(daemon: ScriptedDaemon, connect: Connect) -> None:
+    """A kibibyte of memory is set aside for each call that waits; where that alone fills it, the reason names it."""
+    client = connect(buffer_bytes="64KiB", on_full="spill")
+    log_images(client, 80, 2000)
+    reasons = [log.header.get("reason") for log in daemon.wait_for_logs(80)]
+    assert reasons[:60] == [None] * 60
+    assert reasons[-1] is not None
+    assert reasons[-1].startswith("no space: buffer_bytes=65536 cannot keep account of more than the ")
+
+
 def test_disk_that_refuses_the_spill_drops(
     daemon: ScriptedDaemon, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,7 @@ VALUES: list[tuple[str, Any, str, str, tuple[Any, Any, Any]]] = [
     ("encode_workers", 3, "4", "5", (3, 4, 5)),
     ("nice", 1, "2", "3", (1, 2, 3)),
     ("idle_exit_s", 1, "2.5", "3", (1.0, 2.5, 3.0)),
+    ("give_up_s", 1, "2.5", "3", (1.0, 2.5, 3.0)),
     ("drain_s", 0, "2", "3.5", (0.0, 2.0, 3.5)),
     ("fsync", "off", "batch", '"off"', ("off", "batch", "off")),
     ("ack_interval_ms", 1, "2", "3", (1.0, 2.0, 3.0)),

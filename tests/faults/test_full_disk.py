@@ -162,6 +162,26 @@ def test_full_disk_at_the_end_of_training_loses_nothing(
             assert len(account.saved) == 23
 
 
+def test_daemon_gives_up_on_a_disk_that_refuses_for_good(
+    tmp_path: Path, runtime_dir: Path, noise: Noise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its clients gone and no space for ``give_up_s``, a daemon ends, and leaves a run in order."""
+    monkeypatch.setenv("PIXLOG_GIVE_UP_S", "1")
+    with disk_of(tmp_path, runtime_dir, 2**20 + ROUND_NBYTES) as disk:
+        run = disk / "run"
+        with connected(run) as client:
+            log_all(client, noise, 3)
+            assert_all_settled(client)
+            with filled(disk):
+                log_all(client, noise, 20)
+                assert client.close(timeout_s=0.5).pending > 0
+                wait_until(lambda: daemons.gone(runtime_dir), timeout_s=30)
+        with pixlog.connect(run) as client:
+            client.log_image("noise", noise())
+        account = check_accounts(run)
+        assert len(account.saved) >= 4
+
+
 def test_file_size_limit_begins_new_files(
     plan: FaultPlan, tmp_path: Path, run_dir: Path, runtime_dir: Path, nursery: Nursery
 ) -> None:

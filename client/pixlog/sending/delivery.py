@@ -188,9 +188,7 @@ class Delivery:
     def _leave_unsent(self, deadline: float, held: Sequence[Pending]) -> None:
         """Locked: write what the daemon was not sent into the spill, as far as there is time and space."""
         unsent = [*self._unsent(), *held]
-        if not unsent:
-            return
-        self._spill.leave()
+        self._spill.leave(entry.spilled for entry in self._pending.values() if entry.spilled is not None)
         try:
             for pending in unsent:
                 head, *payload = pending.whole_frame()
@@ -503,7 +501,12 @@ class Delivery:
             try:
                 if len(head) > LIMITS.head_nbytes:
                     refusal = f"described by {len(head)} bytes, at most {LIMITS.head_nbytes} are taken"
-                elif self._kept_nbytes <= self._options.buffer_bytes:
+                elif self._kept_nbytes > self._options.buffer_bytes:
+                    refusal = (
+                        f"no space: buffer_bytes={self._options.buffer_bytes} cannot keep account of more than the "
+                        f"{len(self._pending)} calls that wait"
+                    )
+                else:
                     spilled = self._spill.write(head, (payload.data,))
                 if spilled is None and refusal is None:
                     refusal = f"no space: buffer and spill_bytes={self._options.spill_bytes} full"

@@ -7,6 +7,7 @@ full disk is an error at the call and not a signal in training.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +17,7 @@ from io import FileIO
 from pathlib import Path
 
 from pixlog.protocol import Buffer
-from pixlog.spill_names import LEFT, SUFFIX
+from pixlog.spill_names import LEFT, SUFFIX, left_name
 
 _ROTATE_NBYTES = 64 * 1024 * 1024
 
@@ -80,10 +81,15 @@ class Spill:
         self.nbytes += nbytes
         return Spilled(file, start + len(head), start + nbytes)
 
-    def leave(self) -> None:
-        """Write from now on into files that the client does not come back for."""
+    def leave(self, spilled: Iterable[Spilled]) -> None:
+        """Say of the files of what waits, and of those written from now on, that the client does not come back."""
         self.close()
         self._separator = LEFT
+        for file in {place.file for place in spilled}:
+            path = file.path.with_name(left_name(file.path.name))
+            with contextlib.suppress(OSError):  # then the daemon waits for the end of this process
+                file.path.rename(path)
+                file.path = path
 
     def release(self, spilled: Spilled) -> None:
         """Account for an acknowledged frame; a file with none left is removed."""

@@ -48,6 +48,13 @@ class Settings:
         "Seconds after its last client is gone and everything is written until a daemon that was started for one "
         "run ends. `pixlogd serve` does not end by itself.",
     )
+    give_up_s: float = setting(
+        3600.0,
+        Duration(1, 8_640_000),
+        "Seconds that a daemon that was started for one run waits for a disk that refuses, once its last client is "
+        "gone and nothing has been written since. Then it leaves in the run's spill what that still takes, says in "
+        "daemon.log how much it could not, and ends.",
+    )
     drain_s: float = setting(
         1.0,
         Duration(0, 86_400),

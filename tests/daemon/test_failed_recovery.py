@@ -1,0 +1,48 @@
+"""A spill file that cannot be replayed for now is free for whoever tries next."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from daemon_rooms import client_of, entry_of, open_run
+from pixlogd.config.settings import Settings
+from pixlogd.pipeline import Pipeline
+from pixlogd.rundir import recovery
+from pixlogd.rundir.open_run import OpenRun
+from pixlogd.rundir.recovery import Recovery
+from pixlogd.rundir.spill_writing import write_raw
+from wire_frames import CLIENT, log_header
+
+
+async def recovered_in(run: OpenRun) -> list[str]:
+    """Recover a run once; return what lies in its spill afterwards."""
+    pipeline = Pipeline(Settings(encode_workers=1), lambda: None, lambda _: None)
+    await Recovery(pipeline, "node1", "node1-1").recover(run)
+    pipeline.stop()
+    await pipeline.finish()
+    await run.manifest.close()
+    return [path.name for path in (run.run_dir / "spill").iterdir()]
+
+
+def test_claim_is_given_back_when_a_replay_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the manifest cannot be read the file keeps its name; afterwards the next try saves what is in it."""
+    with open_run(tmp_path / "before") as before:
+        client = client_of(before, pid=1 << 22)
+        write_raw(
+            tmp_path / "run" / "spill", "node1-1-1", [entry_of(client, log_header(n)) for n in range(3)]
+        )
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with open_run(tmp_path / "run") as run:
+        with monkeypatch.context() as patch:
+            patch.setattr(recovery, "recall", refuse)
+            assert asyncio.run(recovered_in(run)) == [f"{CLIENT}-by-node1-1-1.frames"]
+        assert asyncio.run(recovered_in(run)) == []
+        assert run.tally.saved == 3
