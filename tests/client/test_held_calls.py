@@ -346,6 +346,7 @@ def test_refused_arena_with_held_calls_goes_inline(
     assert pixels == {0: first.tobytes(), 1: second.tobytes()}
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_forked_child_leaves_the_device_alone(
     daemon: ScriptedDaemon, connect: Connect, device: HostDevice
 ) -> None:
