@@ -36,12 +36,13 @@ import enum
 import struct
 import threading
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgpack
 import numpy as np
 
 from pixlog.errors import ProtocolError
+from pixlog.log_tail import TAIL_COUNT, TAIL_NBYTES, pack_tail, unpack_tail
 
 MAJOR = 1
 MINOR = 0
@@ -51,8 +52,8 @@ PRELUDE = struct.Struct(">2sBBIQ")
 _BIN32 = struct.Struct(">BI")
 _MAP16 = struct.Struct(">BH")
 _FIXMAP = [bytes([0x80 | count]) for count in range(16)]
-_IN_ARENA = struct.Struct(">6sq6sd12sQ5sQ11sIsQsQ")
-_IN_ARENA_ENTRY_COUNT = 5
+_MOST_KNOWN = 256
+_LONGEST_KNOWN_NBYTES = 1024
 _RECEIVE_NBYTES = 256 * 1024
 
 Header: TypeAlias = dict[str, Any]
@@ -87,8 +88,7 @@ LIMITS = Limits()
 """What no receiver goes beyond, whatever it is set to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One frame as received; ``payload`` is None unless it came inline.
 
     ``head_nbytes`` is what the header had on the wire: unpacked it takes several times as much.
@@ -157,36 +157,12 @@ def encode_head_of(kind: Kind, packed: PackedMap, last: Header, payload_nbytes: 
 def encode_log_in_arena(
     packed: PackedMap, step: int, time_s: float, seq: int, arena: int, offset: int, nbytes: int
 ) -> bytes:
-    """As :func:`encode_head_of` for a LOG frame with one buffer, in an arena, and no more to say: at half of its cost.
-
-    Its last entries are ``step``, ``time``, ``buffers``, ``seq`` and ``at``, every number in its widest form.
-    """
-    count = packed.count + _IN_ARENA_ENTRY_COUNT
+    """As :func:`encode_head_of`, for a LOG frame of one buffer in an arena and nothing else to say: half as dear."""
+    count = packed.count + TAIL_COUNT
     opening = b"\x91" + (_FIXMAP[count] if count < 16 else _MAP16.pack(0xDE, count))
-    nbytes_of_head = len(opening) + len(packed.entries) + _IN_ARENA.size
-    return b"".join(
-        (
-            PRELUDE.pack(MAGIC, MAJOR, Kind.LOG, nbytes_of_head, 0),
-            opening,
-            packed.entries,
-            _IN_ARENA.pack(
-                b"\xa4step\xd3",
-                step,
-                b"\xa4time\xcb",
-                time_s,
-                b"\xa7buffers\x91\x92\x00\xcf",
-                nbytes,
-                b"\xa3seq\xcf",
-                seq,
-                b"\xa2at\x94\xa5arena\xce",
-                arena,
-                b"\xcf",
-                offset,
-                b"\xcf",
-                nbytes,
-            ),
-        )
-    )
+    head_nbytes = len(opening) + len(packed.entries) + TAIL_NBYTES
+    prelude = PRELUDE.pack(MAGIC, MAJOR, Kind.LOG, head_nbytes, 0)
+    return b"".join((prelude, opening, packed.entries, pack_tail(step, time_s, seq, arena, offset, nbytes)))
 
 
 def encode_head(kind: Kind, header: Header, payload_nbytes: int = 0) -> bytes:
@@ -210,6 +186,8 @@ class FrameDecoder:
 
     Small frames share one scratch buffer, so one system call may bring hundreds.  A payload gets its own
     allocation of exactly its size, and the rest of it is received in place.
+
+    What many headers have in common is unpacked once: their parts may be shared, and are not to be changed.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
@@ -222,6 +200,7 @@ class FrameDecoder:
         self._waiting: tuple[Kind, Header] | None = None
         self._head_nbytes = 0
         self._failure: ProtocolError | None = None
+        self._known: dict[bytes, Header] = {}
 
     @property
     def idle(self) -> bool:
@@ -298,7 +277,10 @@ class FrameDecoder:
         body = self._start + PRELUDE.size
         if available - PRELUDE.size < head_nbytes:
             return None
-        header = self._read_head(self._scratch[body : body + head_nbytes], payload_nbytes)
+        head = self._scratch[body : body + head_nbytes]
+        header = self._read_plain_log(head) if kind is Kind.LOG and not payload_nbytes else None
+        if header is None:
+            header = self._read_head(head, payload_nbytes)
         self._start = body + head_nbytes
         if not payload_nbytes:
             return Frame(kind, header, None, head_nbytes)
@@ -329,6 +311,30 @@ class FrameDecoder:
                 f"payload of {payload_nbytes} bytes, at most {self._limits.payload_nbytes} are taken"
             )
         return known, head_nbytes, payload_nbytes
+
+    def _read_plain_log(self, head: memoryview) -> Header | None:
+        """Return a header that ends as :mod:`pixlog.log_tail` says; None for any other."""
+        if not 2 <= len(head) - TAIL_NBYTES <= _LONGEST_KNOWN_NBYTES or head[0] != 0x91:
+            return None
+        tail = unpack_tail(head)
+        if tail is None:
+            return None
+        opening = bytes(head[1:-TAIL_NBYTES])
+        known = self._known.get(opening)
+        if known is None:
+            count = opening[0] - 0x80 - TAIL_COUNT
+            if not 0 <= count < 16:
+                return None
+            try:
+                known = unpack(_FIXMAP[count] + opening[1:])
+            except ProtocolError:
+                return None  # what looked like the tail is a part of something longer
+            if len(known) != count or not known.keys().isdisjoint(tail):
+                return None
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[opening] = known
+        return known | tail
 
     def _read_head(self, head: memoryview, payload_nbytes: int) -> Header:
         if payload_nbytes:

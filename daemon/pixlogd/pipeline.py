@@ -29,6 +29,8 @@ log = logging.getLogger("pixlogd")
 _BATCH_CALLS = 64
 _BATCH_NBYTES = 1 << 20
 _APPEND_NBYTES = 256 * 1024
+_SMALL_NBYTES = 512 * 1024
+_LOCK_FREE_TYPES = frozenset({"webp", "avif"})  # a single long call each, whatever the size
 _EARLY_S = 0.02
 _REST_FIRST_S = 0.2
 _REST_MOST_S = 5.0
@@ -53,6 +55,7 @@ class Pipeline:
         self._ring: deque[ClientRecord] = deque()
         self._ready: set[ClientRecord] = set()
         self._batches: dict[asyncio.Future[Outcome], list[Entry]] = {}
+        self._small: asyncio.Future[Outcome] | None = None
         self._early: list[Entry] = []
         self._settled_count = 0
         self._settled_at_try = -1
@@ -89,6 +92,8 @@ class Pipeline:
                 return
             future = self._loop.run_in_executor(self._pool, process, batch, self._settings)
             self._batches[future] = batch
+            if self._is_small(batch[0]):
+                self._small = future
             future.add_done_callback(self._on_batch_done)
 
     async def drain(self, timeout_s: float | None) -> bool:
@@ -136,7 +141,9 @@ class Pipeline:
             if client.run in self._resting or not client.queue:
                 self._ready.discard(client)
                 continue
-            if batch and batch[0].client.run is not client.run:
+            if (batch and batch[0].client.run is not client.run) or (
+                not batch and self._small is not None and self._is_small(client.queue[0])
+            ):
                 ring.appendleft(client)
                 break
             entry = client.queue.popleft()
@@ -149,8 +156,17 @@ class Pipeline:
                 self._ready.discard(client)
         return batch
 
+    def _is_small(self, entry: Entry) -> bool:
+        """Whether a batch that begins with this call is one of those that are worked on one at a time."""
+        if entry.nbytes >= _SMALL_NBYTES:
+            return False
+        encode = self._settings.for_key(entry.log.key)
+        return encode.file_type not in _LOCK_FREE_TYPES and encode.level == "fast"
+
     def _on_batch_done(self, future: asyncio.Future[Outcome]) -> None:
         batch = self._batches.pop(future)
+        if self._small is future:
+            self._small = None
         if future.cancelled():
             for entry in reversed(batch):
                 entry.client.in_flight -= 1

@@ -14,8 +14,8 @@ import re
 import reprlib
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, TypeAlias
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, TypeAlias
 
 from pixlog.errors import ProtocolError
 from pixlog.protocol import MAJOR, MINOR, Frame, FrameDecoder, Header, Kind, Limits, encode_head
@@ -87,8 +87,7 @@ class ArenaOffer:
     fd: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class InArena:
+class InArena(NamedTuple):
     """A payload that lies in an arena."""
 
     arena: int
@@ -96,8 +95,7 @@ class InArena:
     nbytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class InSpill:
+class InSpill(NamedTuple):
     """A payload that lies in a file of the run directory's ``spill/``."""
 
     name: str
@@ -109,8 +107,7 @@ Place: TypeAlias = memoryview | InArena | InSpill | None
 """Where the payload of a call is: here (inline), in an arena, in a spill file, or there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(NamedTuple):
     """One call, structurally sound: numbers, key and extents are what they should be.
 
     ``head_nbytes`` is what its header had on the wire.
@@ -121,7 +118,7 @@ class Log:
     step: int
     header: Header
     place: Place
-    head_nbytes: int = field(default=0, compare=False)
+    head_nbytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +225,8 @@ class Session:
             case Kind.CONTROL:
                 return Control(_text(frame.header, "command", 64), frame.header)
             case _:
-                log = parse_log(frame.header, frame.payload, self._limits.payload_nbytes)
-                return replace(log, head_nbytes=frame.head_nbytes)
+                most_nbytes = self._limits.payload_nbytes
+                return parse_log(frame.header, frame.payload, most_nbytes, frame.head_nbytes)
 
     def _parse_arena(self, header: Header) -> ArenaOffer:
         arena = _natural(header, "arena", 1 << 31)
@@ -264,7 +261,12 @@ def parse_hello(header: Header) -> Hello:
     )
 
 
-def parse_log(header: Header, payload: memoryview | None, most_nbytes: int = _MOST_PAYLOAD_NBYTES) -> Log:
+def parse_log(
+    header: Header,
+    payload: memoryview | None,
+    most_nbytes: int = _MOST_PAYLOAD_NBYTES,
+    head_nbytes: int = 0,
+) -> Log:
     """Check the structure of a LOG header against its payload, which may have ``most_nbytes``.
 
     A call that can be named but not understood comes back as a failed one, so that it gets its row and is not
@@ -277,8 +279,8 @@ def parse_log(header: Header, payload: memoryview | None, most_nbytes: int = _MO
         _check_extents(header.get("buffers", []), 0 if place is None else place.nbytes)
     except ProtocolError as exc:
         outcome = failed_call(header, f"malformed call: {exc}")
-        return Log(seq, outcome["key"], outcome["step"], outcome, None)
-    return Log(seq, header["key"], header["step"], header, place)
+        return Log(seq, outcome["key"], outcome["step"], outcome, None, head_nbytes)
+    return Log(seq, header["key"], header["step"], header, place, head_nbytes)
 
 
 def failed_call(header: Header, reason: str) -> Header:
@@ -292,10 +294,9 @@ def failed_call(header: Header, reason: str) -> Header:
 
 def _check_call(header: Header) -> None:
     for name, expected in _CALL_FIELDS:
-        if type(header.get(name)) is not expected:
-            raise ProtocolError(
-                f"{name} is a {type(header.get(name)).__name__}, expected {expected.__name__}"
-            )
+        value = header.get(name)
+        if type(value) is not expected:
+            raise ProtocolError(f"{name} is a {type(value).__name__}, expected {expected.__name__}")
     if not _is_step(header["step"]):
         raise ProtocolError(f"step {header['step']} is not a signed number of 64 bits")
     for name, expected in _CALL_OPTIONS:
@@ -320,11 +321,16 @@ def _check_extents(extents: Any, available: int) -> None:
     if not isinstance(extents, list) or len(extents) > _MOST_BUFFERS:
         raise ProtocolError(f"buffers is not a list of at most {_MOST_BUFFERS}")
     for extent in extents:
-        match extent:
-            case [int(offset), int(nbytes)] if offset >= 0 and nbytes >= 0 and offset + nbytes <= available:
-                pass
-            case _:
-                raise ProtocolError(f"buffer {_shown(extent)} is not within {available} bytes")
+        if not (_is_extent(extent) and extent[0] + extent[1] <= available):
+            raise ProtocolError(f"buffer {_shown(extent)} is not within {available} bytes")
+
+
+def _is_extent(pair: Any) -> bool:
+    """Whether it is an offset and a number of bytes."""
+    if type(pair) is not list or len(pair) != 2:
+        return False
+    offset, nbytes = pair
+    return type(offset) is int and type(nbytes) is int and offset >= 0 and nbytes >= 0
 
 
 def _place(header: Header, payload: memoryview | None, most_nbytes: int) -> Place:
@@ -333,17 +339,18 @@ def _place(header: Header, payload: memoryview | None, most_nbytes: int) -> Plac
         return payload
     if payload is not None:
         raise ProtocolError("LOG with an inline payload and a place elsewhere")
-    match at:
-        case ["arena", int(arena), int(offset), int(nbytes)] if offset >= 0 and nbytes >= 0:
-            return InArena(arena, offset, nbytes)
-        case ["spill", str(name), int(offset), int(nbytes)] if offset >= 0 and nbytes >= 0:
-            if not _SPILL_NAME.fullmatch(name):
-                raise ProtocolError(f"spill file name {_shown(name)}")
-            if nbytes > most_nbytes:
-                raise ProtocolError(f"payload of {nbytes} bytes, at most {most_nbytes} are taken")
-            return InSpill(name, offset, nbytes)
-        case _:
-            raise ProtocolError(f"payload place {_shown(at)}")
+    if type(at) is not list or len(at) != 4 or not _is_extent(at[2:]):
+        raise ProtocolError(f"payload place {_shown(at)}")
+    kind, where, offset, nbytes = at
+    if kind == "arena" and type(where) is int:
+        return InArena(where, offset, nbytes)
+    if kind != "spill" or type(where) is not str:
+        raise ProtocolError(f"payload place {_shown(at)}")
+    if not _SPILL_NAME.fullmatch(where):
+        raise ProtocolError(f"spill file name {_shown(where)}")
+    if nbytes > most_nbytes:
+        raise ProtocolError(f"payload of {nbytes} bytes, at most {most_nbytes} are taken")
+    return InSpill(where, offset, nbytes)
 
 
 def _error(code: str, message: str) -> bytes:
