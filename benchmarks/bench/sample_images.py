@@ -30,9 +30,9 @@ def images(shape: tuple[int, ...], count: int, seed: int = 0) -> Pixels:
     return made
 
 
-def image_file(directory: Path, shape: tuple[int, ...], count: int) -> Path:
+def image_file(directory: Path, shape: tuple[int, ...], count: int, seed: int = 0) -> Path:
     """Write images where contestants of any environment can load them."""
-    path = directory / f"images-{'x'.join(map(str, shape))}-{count}.npy"
+    path = directory / f"images-{'x'.join(map(str, shape))}-{count}-{seed}.npy"
     if not path.exists():
-        np.save(path, images(shape, count))
+        np.save(path, images(shape, count, seed))
     return path

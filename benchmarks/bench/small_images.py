@@ -26,10 +26,10 @@ def run(form: Form, directory: Path) -> Report:
         for number in range(form.pick(1, 4)):
             with Daemon(directory, encode_workers=workers) as daemon, contextlib.ExitStack() as stack:
                 clients = [stack.enter_context(Contestant("pixlog")) for _ in range(_CLIENTS)]
-                for client in clients:
+                for rank, client in enumerate(clients):  # each its own images, as ranks have
                     client.open(
                         directory / f"small-{workers}-{number}",
-                        image_file(directory, SHAPES["28²"], 64),
+                        image_file(directory, SHAPES["28²"], 64, seed=rank),
                         connect=daemon.connect,
                     )
                     client.ask("burst", count=20)

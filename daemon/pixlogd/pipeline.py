@@ -30,6 +30,7 @@ _BATCH_CALLS = 64
 _BATCH_NBYTES = 1 << 20
 _APPEND_NBYTES = 256 * 1024
 _SMALL_NBYTES = 512 * 1024
+_MOST_SMALL = 2  # one in work and one that waits
 _LOCK_FREE_TYPES = frozenset({"webp", "avif"})  # a single long call each, whatever the size
 _EARLY_S = 0.02
 _REST_FIRST_S = 0.2
@@ -52,10 +53,15 @@ class Pipeline:
         self._on_left = on_left
         self._loop = asyncio.get_running_loop()
         self._pool = ThreadPoolExecutor(settings.encode_workers, thread_name_prefix="pixlogd-encode")
+        self._small_pool = (
+            ThreadPoolExecutor(1, thread_name_prefix="pixlogd-small")
+            if settings.encode_workers > 1
+            else self._pool
+        )
         self._ring: deque[ClientRecord] = deque()
         self._ready: set[ClientRecord] = set()
         self._batches: dict[asyncio.Future[Outcome], list[Entry]] = {}
-        self._small: asyncio.Future[Outcome] | None = None
+        self._small: set[asyncio.Future[Outcome]] = set()
         self._early: list[Entry] = []
         self._settled_count = 0
         self._settled_at_try = -1
@@ -86,14 +92,16 @@ class Pipeline:
 
     def dispatch(self) -> None:
         """Give the workers what there is; called after a round of accepting, and when a batch is done."""
-        while self._ring and len(self._batches) <= self._settings.encode_workers and not self._closed:
-            batch = self._next_batch()
-            if not batch:
+        while not self._closed and self._find_next():
+            is_small = self._is_small(self._ring[0].queue[0])
+            if not self._has_slot(is_small):
                 return
-            future = self._loop.run_in_executor(self._pool, process, batch, self._settings)
+            batch = self._next_batch()
+            pool = self._small_pool if is_small else self._pool
+            future = self._loop.run_in_executor(pool, process, batch, self._settings)
             self._batches[future] = batch
-            if self._is_small(batch[0]):
-                self._small = future
+            if is_small:
+                self._small.add(future)
             future.add_done_callback(self._on_batch_done)
 
     async def drain(self, timeout_s: float | None) -> bool:
@@ -107,7 +115,8 @@ class Pipeline:
     def stop(self) -> None:
         """Begin nothing more; what the workers have begun goes on."""
         self._closed = True
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._small_pool):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def unwritten(self, run: OpenRun) -> list[Entry]:
         """Return every call of a run that is accepted and not in its manifest, those worked on first."""
@@ -132,18 +141,33 @@ class Pipeline:
             self._ready.add(client)
             self._ring.append(client)
 
+    def _find_next(self) -> bool:
+        """Bring a client with something to do to the head of the ring; return whether there is one."""
+        ring = self._ring
+        while ring:
+            client = ring[0]
+            if client.queue and client.run not in self._resting:
+                return True
+            ring.popleft()
+            self._ready.discard(client)
+        return False
+
+    def _has_slot(self, is_small: bool) -> bool:
+        """Whether a batch may be given to the workers: one more than they can work on, so that none ever waits."""
+        small_count = len(self._small)
+        large_count = len(self._batches) - small_count
+        worker_count = self._settings.encode_workers
+        if is_small:
+            return small_count < _MOST_SMALL and (worker_count > 1 or not large_count)
+        return large_count <= worker_count - (_MOST_SMALL if small_count else 0)
+
     def _next_batch(self) -> list[Entry]:
         batch: list[Entry] = []
         nbytes = 0
         ring = self._ring
-        while ring and len(batch) < _BATCH_CALLS and nbytes < _BATCH_NBYTES:
+        while len(batch) < _BATCH_CALLS and nbytes < _BATCH_NBYTES and self._find_next():
             client = ring.popleft()
-            if client.run in self._resting or not client.queue:
-                self._ready.discard(client)
-                continue
-            if (batch and batch[0].client.run is not client.run) or (
-                not batch and self._small is not None and self._is_small(client.queue[0])
-            ):
+            if batch and batch[0].client.run is not client.run:
                 ring.appendleft(client)
                 break
             entry = client.queue.popleft()
@@ -165,8 +189,7 @@ class Pipeline:
 
     def _on_batch_done(self, future: asyncio.Future[Outcome]) -> None:
         batch = self._batches.pop(future)
-        if self._small is future:
-            self._small = None
+        self._small.discard(future)
         if future.cancelled():
             for entry in reversed(batch):
                 entry.client.in_flight -= 1

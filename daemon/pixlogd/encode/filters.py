@@ -17,8 +17,7 @@ row before; the first pixel column is then written again with a = c = 0.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -56,8 +55,7 @@ class Scratch(threading.local):
 scratch: Final = Scratch()
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """Rows ``first`` to ``last`` (exclusive) of a run of rows; the one above ``first`` precedes it, if there is one."""
 
     flat: Bytes
