@@ -108,9 +108,9 @@ def test_spill_leaves_its_files_for_the_daemon(tmp_path: Path) -> None:
     assert open_count() == before
 
 
-def test_spill_on_a_full_disk_keeps_whole_frames(tmp_path: Path) -> None:
+def test_spill_on_a_full_disk_keeps_whole_frames() -> None:
     """What the disk does not take is an error at the call and leaves the file as it was before."""
-    with tiny_disk(tmp_path / "disk", nbytes=64 * 1024) as disk:
+    with tiny_disk(nbytes=64 * 1024) as disk:
         spill = spill_into(disk / "spill")
         assert write(spill, 0) is not None
         with pytest.raises(OSError, match="No space left") as caught:

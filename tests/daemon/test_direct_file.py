@@ -54,10 +54,10 @@ def test_direct_file_is_whole_where_direct_writes_are_refused(
     assert (tmp_path / "file").read_bytes() == b"x" * 10_000
 
 
-def test_direct_file_says_when_the_disk_is_full(tmp_path: Path) -> None:
+def test_direct_file_says_when_the_disk_is_full() -> None:
     """No space is an error at the write or the flush, and the descriptor is closed."""
     before = open_count()
-    with tiny_disk(tmp_path / "disk", nbytes=64 * 1024) as disk, DirectFile(disk / "file") as file:
+    with tiny_disk(nbytes=64 * 1024) as disk, DirectFile(disk / "file") as file:
         file.write(b"x" * 100_000)
         with pytest.raises(OSError, match="No space left"):
             file.flush()

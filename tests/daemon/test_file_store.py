@@ -91,9 +91,9 @@ def test_store_makes_directories_again(store: FileStore, run_dir: Path) -> None:
     assert sorted(path.name for path in (run_dir / "media/images").iterdir()) == ["c", "d"]
 
 
-def test_store_leaves_nothing_of_a_write_that_failed(tmp_path: Path) -> None:
+def test_store_leaves_nothing_of_a_write_that_failed() -> None:
     """On a full disk the file is not there, nor is its temporary beginning; with space again it is written."""
-    with tiny_disk(tmp_path / "disk", nbytes=128 * 1024) as disk:
+    with tiny_disk(nbytes=128 * 1024) as disk:
         store = FileStore(disk / "run", "node1-7", fsync=False)
         store.write([Media("media/small", b"s" * 1000)])
         with pytest.raises(OSError, match="No space left") as caught:

@@ -75,11 +75,11 @@ def test_writers_of_one_moment_have_segments_of_their_own(run_dir: Path) -> None
     assert contents == sorted(line(number) + line(100 + number) for number in range(20))
 
 
-def test_writer_cuts_back_what_a_full_disk_took(tmp_path: Path) -> None:
+def test_writer_cuts_back_what_a_full_disk_took() -> None:
     """When a batch does not fit, no part of it stays, and it can be appended again when there is space."""
 
     async def write() -> None:
-        with tiny_disk(tmp_path / "disk", nbytes=64 * 1024) as disk:
+        with tiny_disk(nbytes=64 * 1024) as disk:
             writer = writing(disk / "run")
             await writer.append([line(0)])
             batch = [line(number, 1000) for number in range(100)]

@@ -68,7 +68,7 @@ def test_descriptions_count_as_memory(directory: Path, tmp_path: Path) -> None:
     packed = pack_map(log_header(0, seq=..., meta=meta))
     heads = [encode_head_of(Kind.LOG, packed, {"seq": seq}, 24) + gray_pixels(seq) for seq in range(60)]
     with (
-        tiny_disk(tmp_path / "disk", nbytes=64 * MIB) as disk,
+        tiny_disk(nbytes=64 * MIB) as disk,
         serving(directory, queue_bytes="16MiB") as daemon,
         RawPeer(daemon.socket_path) as peer,
     ):
@@ -202,13 +202,11 @@ def test_client_that_dies_without_listening_is_read_to_its_end(
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-def test_client_that_dies_while_it_is_not_read_is_read_to_its_end(
-    directory: Path, tmp_path: Path, loop: str
-) -> None:
+def test_client_that_dies_while_it_is_not_read_is_read_to_its_end(directory: Path, loop: str) -> None:
     """What waits in the socket of a client that the daemon did not read for a full disk is saved after its death."""
     frames = (frame(Kind.LOG, log_header(seq), gray_pixels(seq)) for seq in range(100_000))
     with (
-        tiny_disk(tmp_path / "disk", nbytes=64 * MIB) as disk,
+        tiny_disk(nbytes=64 * MIB) as disk,
         serving(directory, loop=loop, queue_rows=16) as daemon,
         RawPeer(daemon.socket_path) as peer,
     ):

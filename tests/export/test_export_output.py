@@ -120,9 +120,9 @@ def test_export_that_breaks_off_leaves_nothing(
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
 
 
-def test_export_onto_a_full_disk_says_so_and_leaves_nothing(run: Path, tmp_path: Path) -> None:
+def test_export_onto_a_full_disk_says_so_and_leaves_nothing(run: Path) -> None:
     """An error of the disk names the output and why; what was written until then is gone."""
-    with tiny_disk(tmp_path / "disk", nbytes=4096) as disk:
+    with tiny_disk(nbytes=4096) as disk:
         with pytest.raises(pixlog.InputError, match=r"cannot write .*out.*No space left"):
             pixlog.export_run(run, "coco", disk / "out")
         assert _names(disk) == []

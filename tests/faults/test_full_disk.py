@@ -44,9 +44,9 @@ def noise(plan: FaultPlan) -> Noise:
 
 
 @contextmanager
-def disk_of(tmp_path: Path, runtime_dir: Path, nbytes: int) -> Iterator[Path]:
+def disk_of(runtime_dir: Path, nbytes: int) -> Iterator[Path]:
     """Mount a small disk while the block lasts and end the daemons that use it."""
-    with tiny_disk(tmp_path / "disk", nbytes=nbytes) as disk:
+    with tiny_disk(nbytes=nbytes) as disk:
         try:
             yield disk
         finally:
@@ -104,12 +104,10 @@ def check_and_close(client: Client, run_dir: Path) -> pixlog.Stats:
     return stats
 
 
-def test_full_disk_delays_images_within_budgets(
-    plan: FaultPlan, tmp_path: Path, runtime_dir: Path, noise: Noise
-) -> None:
+def test_full_disk_delays_images_within_budgets(plan: FaultPlan, runtime_dir: Path, noise: Noise) -> None:
     """On a full disk images wait, those beyond the budgets are dropped with a row, and the rest is saved later."""
     rounds = plan.repeats(suite=2, full=20)
-    with disk_of(tmp_path, runtime_dir, 2**20 + rounds * ROUND_NBYTES) as disk:
+    with disk_of(runtime_dir, 2**20 + rounds * ROUND_NBYTES) as disk:
         run = disk / "run"
         with connected(run) as client:
             log_all(client, noise, 3)
@@ -141,10 +139,10 @@ def test_full_disk_delays_images_within_budgets(
 
 
 def test_full_disk_at_the_end_of_training_loses_nothing(
-    plan: FaultPlan, tmp_path: Path, runtime_dir: Path, noise: Noise
+    plan: FaultPlan, runtime_dir: Path, noise: Noise
 ) -> None:
     """A close on a full disk ends in time and says what is unsaved; the daemon waits for space and saves it."""
-    with disk_of(tmp_path, runtime_dir, 2**20 + ROUND_NBYTES) as disk:
+    with disk_of(runtime_dir, 2**20 + ROUND_NBYTES) as disk:
         run = disk / "run"
         with connected(run) as client:
             log_all(client, noise, 3)
@@ -163,11 +161,11 @@ def test_full_disk_at_the_end_of_training_loses_nothing(
 
 
 def test_daemon_gives_up_on_a_disk_that_refuses_for_good(
-    tmp_path: Path, runtime_dir: Path, noise: Noise, monkeypatch: pytest.MonkeyPatch
+    runtime_dir: Path, noise: Noise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With its clients gone and no space for ``give_up_s``, a daemon ends, and leaves a run in order."""
     monkeypatch.setenv("PIXLOG_GIVE_UP_S", "1")
-    with disk_of(tmp_path, runtime_dir, 2**20 + ROUND_NBYTES) as disk:
+    with disk_of(runtime_dir, 2**20 + ROUND_NBYTES) as disk:
         run = disk / "run"
         with connected(run) as client:
             log_all(client, noise, 3)

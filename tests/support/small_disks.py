@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +13,12 @@ import pytest
 
 
 @contextmanager
-def tiny_disk(path: Path, *, nbytes: int) -> Iterator[Path]:
-    """Mount a tmpfs of ``nbytes`` while the block lasts; skip the test where that is not allowed."""
-    path.mkdir(parents=True, exist_ok=True)
+def tiny_disk(*, nbytes: int) -> Iterator[Path]:
+    """Mount a tmpfs of ``nbytes`` while the block lasts; skip the test where that is not allowed.
+
+    It does not lie below pytest's own directories: other sessions clean those up, and a mount would be in their way.
+    """
+    path = Path(tempfile.mkdtemp(prefix="pxm"))
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={nbytes},mode=0700", "pixlog-test", str(path)],
         capture_output=True,
@@ -22,12 +26,14 @@ def tiny_disk(path: Path, *, nbytes: int) -> Iterator[Path]:
         check=False,
     )
     if mounted.returncode:
+        path.rmdir()
         pytest.skip(f"cannot mount a tmpfs here: {mounted.stderr.strip()}")
     try:
         yield path
     finally:
         if subprocess.run(["umount", str(path)], capture_output=True, check=False).returncode:
             subprocess.run(["umount", "--lazy", str(path)], check=True)  # a test that failed left it in use
+        path.rmdir()
 
 
 @contextmanager
