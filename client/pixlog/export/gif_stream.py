@@ -27,6 +27,8 @@ _DESCRIPTOR: Final = 0x2C
 _KEEP_BEFORE: Final = 1 << 2
 _PALETTE_FLAG: Final = 0x80
 _COLORS: Final = 256
+_SAMPLES: Final = 16_384
+"""How many pixels the palette of a frame is found from, if it needs more than 256 colours."""
 
 
 class GifStream:
@@ -89,7 +91,13 @@ def _in_palette(picture: pil_image.Image) -> pil_image.Image:
     from PIL import Image
 
     if picture.getcolors(_COLORS) is None:
-        return picture.quantize(_COLORS, method=Image.Quantize.MEDIANCUT)
+        # Median cut takes 150 ms for a photograph of 400 × 400 pixels, and finds much the same colours in a sample.
+        # The odd stride meets lines of either direction.
+        samples = np.asarray(picture).reshape(-1, 3)
+        samples = samples[:: len(samples) // _SAMPLES | 1]
+        sampled = Image.fromarray(np.ascontiguousarray(samples[None]))
+        palette = sampled.quantize(_COLORS, method=Image.Quantize.MEDIANCUT)
+        return picture.quantize(palette=palette, dither=Image.Dither.NONE)
     pixels = np.asarray(picture, np.uint32)
     packed = (pixels[..., 0] << 16) | (pixels[..., 1] << 8) | pixels[..., 2]
     colors, numbers = np.unique(packed, return_inverse=True)
