@@ -59,12 +59,20 @@ _SEEK = """async ([source, moments]) => {
   const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
   const context = canvas.getContext("2d");
   const colors = [];
+  const seen = () => {
+    context.drawImage(video, 0, 0);
+    return [...context.getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data].slice(0, 3);
+  };
   for (const moment of moments) {
     const sought = new Promise((done) => (video.onseeked = done));
     video.currentTime = moment;
     await sought;
-    context.drawImage(video, 0, 0);
-    colors.push([...context.getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data].slice(0, 3));
+    // A busy browser may say so before the new frame is there; every frame has another colour.
+    const before = String(colors.at(-1));
+    for (let tries = 0; tries < 300 && String(seen()) === before; ++tries) {
+      await new Promise((done) => setTimeout(done, 20));
+    }
+    colors.push(seen());
   }
   return { width: canvas.width, height: canvas.height, duration_s: video.duration, colors };
 }"""

@@ -1,8 +1,8 @@
 """``mp4``: keys over their steps as a video, H.264 in 4:2:0, which every browser, phone and editor plays.
 
 Needs PyAV, whose wheels bring FFmpeg with them.  Colours are converted and tagged as ITU-R BT.709 with limited range:
-without the tags a browser takes a small video for BT.601, and red is off by 22 levels.  Sides are even, as 4:2:0 wants them: an odd one gets a line of the ground more.  A
-frame that can be jumped to comes every second.
+without the tags a browser takes a small video for BT.601, and red is off by 22 levels.  Sides are even, as 4:2:0
+wants them: an odd one gets a line of the ground more.  A frame that can be jumped to comes every second.
 """
 
 from __future__ import annotations
