@@ -625,11 +625,10 @@ class Delivery:
         with self._lock:
             self._enter()
             for seq, state, reason, paths, notes in rows:
-                pending = self._pending.pop(seq, None)
+                pending = self._pending.get(seq)
                 if pending is None:
                     continue
                 if pending.arrival is not None:  # nobody was told of it, and a device writes into its region
-                    self._pending[seq] = pending
                     continue
                 if pending.region is not None:
                     self._pool.release(pending.region)
@@ -641,6 +640,7 @@ class Delivery:
                     self._notices.note("failed", pending.receipt.key, f"failed: {reason}")
                 for note in notes:
                     self._notices.note(kind_of(note), pending.receipt.key, note)
+                del self._pending[seq]  # last: who sees it gone, without the lock, may look at all the rest
             self._leave()
         if self._waiter_count:
             with self._settled:
