@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,16 @@ from PIL import Image
 _DIGITS = 8
 
 
+@functools.lru_cache(maxsize=4)
+def _ramp(height: int, width: int) -> npt.NDArray[np.uint8]:
+    ramp = np.arange(height * width, dtype=np.uint32).reshape(height, width)
+    return (ramp * 7 % 251).astype(np.uint8)
+
+
 def numbered(number: int, shape: tuple[int, ...] = (32, 32, 3)) -> npt.NDArray[np.uint8]:
     """Return a picture of ``shape``, (H, W) or (H, W, C), that is all about ``number``: every pixel depends on it."""
-    height, width = shape[:2]
-    ramp = np.arange(height * width, dtype=np.uint32).reshape(height, width)
-    plane = ((ramp * 7 + number * 31) % 251).astype(np.uint8)
+    levels = (np.arange(251) + number * 31) % 251
+    plane = levels.astype(np.uint8)[_ramp(*shape[:2])]
     plane[0, :_DIGITS] = np.frombuffer(number.to_bytes(_DIGITS, "little"), np.uint8)
     return plane if len(shape) == 2 else np.repeat(plane[:, :, None], shape[2], axis=2)
 
