@@ -26,6 +26,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from bench import (
     beside_peers,
     copy_floor,
+    device,
     growth,
     imports,
     overhead,
@@ -44,6 +45,7 @@ BENCHMARKS: Final[dict[str, Callable[..., Report]]] = {
     "small_images": small_images.run,
     "scaling": scaling.run,
     "training_loop": training_loop.run,
+    "device": device.run,
     "imports": imports.run,
     "reading": reading.run,
     "growth": growth.run,

@@ -79,3 +79,20 @@ def test_machine_is_described_without_names_and_paths(tmp_path: Path) -> None:
     assert json.loads(text)["machine"]["cpus"] >= 1
     assert str(Path.home()) not in text
     assert str(tmp_path) not in text
+
+
+def test_benchmark_of_devices_says_when_there_is_none(tmp_path: Path) -> None:
+    """Without a GPU no figure is given: the report says that it was not measured, and why."""
+    try:
+        import torch
+
+        found = torch.cuda.is_available()
+    except ImportError:
+        found = False
+    report = short_form_of("device", tmp_path)
+    (goal,) = report["goals"]
+    if found:
+        assert all(math.isfinite(number) and number > 0 for number in numbers_in(report["figures"]))
+    else:
+        assert (goal["measured"], goal["met"]) == ("not measured: no GPU", None)
+        assert report["figures"] == {}
