@@ -23,6 +23,7 @@ from typing import Any, Final, Unpack
 
 import numpy as np
 
+from pixlog.device.device_array import DeviceArray
 from pixlog.device.snapshots import Snapshots
 from pixlog.environment import PIXLOG_HOST, PIXLOG_RUN_DIR
 from pixlog.errors import ClientClosed, ConfigError, InputTypeError
@@ -52,6 +53,7 @@ _LEAVE_SHARE = 0.2
 _CHILD_CONNECT_S = 1.0
 _CHILD_PATIENCE_S = 0.5
 _MOST_TEMPLATES = 1024
+_PLAIN = (np.ndarray, DeviceArray)
 
 
 def connect(
@@ -200,7 +202,7 @@ class Client:
             if per_image is not None:
                 given = {**given, "meta": per_image}
             described = describe(data, contract=self.options.contract, **given)
-            packed = self._packed_plain(key, described) if type(data) is np.ndarray and not given else None
+            packed = self._packed_plain(key, described) if type(data) in _PLAIN and not given else None
             return self._submit(key, number, described, None if per_image is not None else meta, None, packed)
         except Exception as exc:
             return self._refuse(key, step, exc)

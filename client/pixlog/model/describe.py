@@ -4,13 +4,14 @@ Nothing here reads a pixel.  An array that is dense in some axis order is handed
 the order in the item, so that copying it reads memory straight through; any other array is handed over as it is and
 its bytes are meant in C order.  The daemon puts the axes right.
 
-The common call, a plain C-contiguous NumPy array without options, is answered from a table by shape and dtype.
+The common call, a plain C-contiguous NumPy array without options, is answered from a table by shape and dtype; so is an
+array on a device, by its strides too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from pixlog.capture import (
     capture,
 )
 from pixlog.capture.source import Array
+from pixlog.device.device_array import DeviceArray
 from pixlog.errors import InputError, InputTypeError
 from pixlog.model.content import Content, take_content
 from pixlog.model.image import Image
@@ -81,6 +83,8 @@ def describe(data: object, *, contract: str = "pixlog", **options: Any) -> Descr
         if entry is not None and data.flags.c_contiguous:
             return Described([entry[0]], [data], False, entry[1], ())
         return _describe_array(data, contract)
+    if type(data) is DeviceArray and not options:
+        return _describe_on_device(data, contract)
     unknown = options.keys() - OPTION_NAMES
     if unknown:
         name = min(unknown)
@@ -109,6 +113,29 @@ def _describe_array(array: Array, contract: str) -> Described:
         if len(_plain) >= _PLAIN_SHAPES_MAX:
             _plain.clear()
         _plain[array.shape, array.dtype, contract] = described.items[0], tuple(described.warnings)
+    return described
+
+
+_on_device: dict[tuple[Any, ...], tuple[Item, Sequence[str], tuple[int, ...] | None]] = {}
+
+
+def _describe_on_device(array: DeviceArray, contract: str) -> Described:
+    """Answer from a table of item, warnings and the order of axes in which the memory is dense."""
+    kind = (array.shape, array.strides, array.dtype_name, array.origin, contract)
+    entry = _on_device.get(kind)
+    if entry is not None:
+        item, warnings, axes = entry
+        buffer = array if axes is None else array.transpose(axes)
+        return Described([item], [cast(Array, buffer)], False, warnings, ())
+    call = _Call(contract)
+    call.add(array, {})
+    described = call.described()
+    if not described.is_list:
+        if len(_on_device) >= _PLAIN_SHAPES_MAX:
+            _on_device.clear()
+        item = described.items[0]
+        axes = tuple(item["data"]["axes"]) if "axes" in item["data"] else None
+        _on_device[kind] = item, tuple(described.warnings), axes
     return described
 
 
