@@ -16,9 +16,9 @@ _PAGE = Path(__file__).parents[2] / "docs" / "guarantees-figures.md"
 _TABLE = "| tried | times | images | lost | seen | test |\n|---|---:|---:|---:|---|---|\n"
 _OPENING = """# Guarantees: the figures
 
-What the fault tests tried, how often, and what was lost, in their last full run ({dates}, {machine}). `make faults`
-runs them and writes this page; [guarantees.md](guarantees.md) says what the figures stand for. Processes are real, signals are
-real; each test prints a seed that it reruns from.
+What the fault tests tried, how often, and what was lost, in their last full run ({dates}; {machine}).
+`make faults` runs them and writes this page; [guarantees.md](guarantees.md) says what the figures stand for. Processes
+are real, signals are real; each test prints a seed that it reruns from.
 
 "Images" are log calls that had returned, or had been accepted, when the fault struck; "lost" are those of them
 without a saved row in the end.
