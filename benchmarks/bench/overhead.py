@@ -28,7 +28,7 @@ def run(form: Form, directory: Path) -> Report:
         "the daemon's processor time over bare",
     ]
     rows = []
-    for size, count, times in form.pick([("256²", 24, 2)], [("256²", 800, 7), ("1080p", 60, 7)]):
+    for size, count, times in form.pick([("256²", 24, 2)], [("256²", 800, 7), ("1080p", 120, 5)]):
         figures = _measure(size, count, times, directory)
         report.figures[size] = figures
         wall, cpu = figures["wall"], figures["cpu"]

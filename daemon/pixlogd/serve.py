@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from pixlog.environment import PIXLOG_HOST
 from pixlog.errors import ConfigError, PixlogError, RunDirError
+from pixlogd.allocator import keep_freed_memory
 from pixlogd.config.settings import Settings
 from pixlogd.descriptors import raise_limit
 from pixlogd.server import AlreadyServed, run_server
@@ -44,7 +45,8 @@ def serve(
             _log_into(run_dir, settings)
         else:
             _log_to_stderr(settings)
-        _step_back(settings.nice)
+        _step_back(settings.nice, alone_in_session=exit_when_idle)
+        keep_freed_memory()
         raise_limit()
         _run(
             run_server(
@@ -98,17 +100,23 @@ class _Word:
             self._fd = None
 
 
-def _step_back(nice: int) -> None:
+def _step_back(nice: int, *, alone_in_session: bool) -> None:
     """Let training go first: by priority, and in the moment in which a call of it wakes the daemon.
 
     A task of the normal policy that wakes up may take the processor of the one that woke it, even with less
     priority: on a saturated machine calls then took milliseconds.  A batch task waits for its turn.
+
+    Where processors are shared out among sessions first (autogroup), as most desktops have it, priority counts only
+    within one: a daemon that is alone in its session lowers that too.
     """
     if not nice:
         return
     with contextlib.suppress(OSError):
         os.nice(nice)
     if sys.platform == "linux":
+        if alone_in_session:
+            with contextlib.suppress(OSError):
+                Path("/proc/self/autogroup").write_text(f"{nice}")
         # Both are a thread's own there, and NumPy's library has started threads by now.
         for thread in map(int, os.listdir("/proc/self/task")):
             with contextlib.suppress(OSError):

@@ -36,3 +36,14 @@ def test_daemon_steps_back_as_its_settings_say(
         client.flush()
         policy = os.SCHED_BATCH if nice else os.SCHED_OTHER
         assert scheduling_of(run_dir) == {(policy, min(19, own + nice))}
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel has no autogroups")
+def test_daemon_lets_its_session_step_back(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where processors are shared out among sessions first, the session that is the daemon's alone has its nice."""
+    monkeypatch.setenv("PIXLOG_NICE", "7")
+    before = Path("/proc/self/autogroup").read_text()
+    with pixlog.connect(run_dir):
+        pid = request(socket_for(run_dir), "status")["pid"]
+        assert Path(f"/proc/{pid}/autogroup").read_text().split()[-1] == "7"
+    assert Path("/proc/self/autogroup").read_text() == before
