@@ -1,9 +1,9 @@
 """What the C library does with memory that is given back: kept, so that the next picture finds it.
 
 An encoded photograph of 1920×1080 pixels is some megabytes in pieces that live for milliseconds.  glibc as it comes
-returns them to the system each time, and the kernel clears 1,700 fresh pages for the next picture, which took a fifth
-of the daemon's processor time.  Blocks up to 32 MiB now come from heaps that keep up to 64 MiB of what was freed; larger
-ones still go back at once.  Elsewhere than under glibc nothing is done.
+returns them to the system each time, and the kernel clears 1,700 fresh pages for the next picture: a fifth of the
+daemon's processor time.  Blocks up to 32 MiB now come from heaps that keep up to 64 MiB of what was freed; larger ones
+still go back at once.  Elsewhere than under glibc nothing is done.
 """
 
 from __future__ import annotations
