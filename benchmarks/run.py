@@ -35,6 +35,7 @@ from bench import (
     scaling,
     small_images,
     training_loop,
+    viewing,
 )
 from bench.harness import Form, Report, machine, write_json
 
@@ -48,6 +49,7 @@ BENCHMARKS: Final[dict[str, Callable[..., Report]]] = {
     "device": device.run,
     "imports": imports.run,
     "reading": reading.run,
+    "viewing": viewing.run,
     "growth": growth.run,
 }
 _TAKES_PEERS: Final = ("beside_peers", "training_loop")

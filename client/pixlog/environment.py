@@ -51,6 +51,9 @@ PIXLOG_RUNTIME_DIR: Final = "PIXLOG_RUNTIME_DIR"
 PIXLOG_CONFIG: Final = "PIXLOG_CONFIG"
 """The TOML file of the daemon's settings; a daemon that ``connect`` starts reads it too."""
 
+PIXLOG_VIEW_TOKEN: Final = "PIXLOG_VIEW_TOKEN"
+"""What ``pixlog view`` asks of those who open its page, as ``--token`` does, but in no list of processes."""
+
 
 class Ranks(NamedTuple):
     """Where a process stands in its distributed job; ``None`` where the launcher does not say."""

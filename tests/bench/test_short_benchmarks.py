@@ -54,6 +54,7 @@ def numbers_in(value: Any) -> Iterator[float]:
         "training_loop",
         "imports",
         "reading",
+        "viewing",
         "growth",
     ],
 )

@@ -1,7 +1,7 @@
 """Take the pictures of docs/viewer.md anew, from a run of the demo.
 
 make demo ARGS='--run-dir runs/pictures'
-.venv/bin/python tests/support/viewer_pictures.py runs/pictures
+.venv/bin/python tests/support/viewer_pictures.py runs/pictures [NAME...]
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import Image
 
+import pixlog
 import viewers
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class Picture:
     place: str = ""
     scheme: str = "dark"
     size: tuple[int, int] = (1280, 800)
+    exported: bool = False
+    """Whether it is taken of the page that was exported to a folder."""
 
 
 PICTURES: Final = (
@@ -82,6 +85,7 @@ PICTURES: Final = (
     Picture("viewer-swipe", _swipe, scheme="light"),
     Picture("viewer-gallery", place="#view=gallery&galleryKey=train/input"),
     Picture("viewer-narrow", size=(400, 760)),
+    Picture("viewer-export", _linked, exported=True),
 )
 
 
@@ -89,25 +93,30 @@ def main() -> int:
     """Write every picture as WebP; return the exit code."""
     if reason := viewers.missing_browser():
         sys.exit(f"no pictures: {reason}")
-    if len(sys.argv) != 2:
-        sys.exit(f"usage: {sys.argv[0]} RUN")
+    if len(sys.argv) < 2:
+        sys.exit(f"usage: {sys.argv[0]} RUN [NAME...]")
+    run_dir, names = Path(sys.argv[1]), sys.argv[2:]
     from playwright.sync_api import sync_playwright
 
     with (
         tempfile.TemporaryDirectory() as cache,
-        viewers.viewer_process(Path(sys.argv[1]), cache=Path(cache) / "cache") as url,
+        viewers.viewer_process(run_dir, cache=Path(cache) / "cache") as url,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(
             executable_path=viewers.CHROMIUM, args=list(viewers.BROWSER_ARGUMENTS)
         )
+        pixlog.export_run(run_dir, "html", Path(cache) / "page")
+        exported_url = (Path(cache) / "page" / "index.html").as_uri()
         for picture in PICTURES:
+            if names and picture.name not in names:
+                continue
             width, height = picture.size
             page = browser.new_page(
                 viewport={"width": width, "height": height},
                 color_scheme="light" if picture.scheme == "light" else "dark",
             )
-            page.goto(url + picture.place)
+            page.goto((exported_url if picture.exported else url) + picture.place)
             page.wait_for_selector(".cell[data-drawn]")
             picture.prepare(page)
             page.wait_for_timeout(1500)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from pixlog.cli.terminal import printable, spinner
+from pixlog.environment import PIXLOG_VIEW_TOKEN
 from pixlog.errors import MissingExtra
 
 
@@ -34,7 +35,7 @@ def view(
         str | None,
         typer.Option(
             "--token",
-            envvar="PIXLOG_VIEW_TOKEN",
+            envvar=PIXLOG_VIEW_TOKEN,
             show_default=False,
             help="Ask for this token, also on this machine: for hosts that you share. Default: none here, "
             "a random one beyond.",
