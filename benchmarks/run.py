@@ -27,6 +27,7 @@ from bench import (
     beside_peers,
     copy_floor,
     device,
+    exports,
     growth,
     imports,
     overhead,
@@ -51,6 +52,7 @@ BENCHMARKS: Final[dict[str, Callable[..., Report]]] = {
     "reading": reading.run,
     "viewing": viewing.run,
     "growth": growth.run,
+    "exports": exports.run,
 }
 _TAKES_PEERS: Final = ("beside_peers", "training_loop")
 _MEMORY: Final = Path("/dev/shm")

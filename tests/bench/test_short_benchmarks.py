@@ -56,6 +56,7 @@ def numbers_in(value: Any) -> Iterator[float]:
         "reading",
         "viewing",
         "growth",
+        "exports",
     ],
 )
 def test_benchmark_yields_figures(name: str, tmp_path: Path) -> None:

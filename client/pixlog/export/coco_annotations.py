@@ -163,8 +163,8 @@ def _flat(points: list[Point]) -> list[float]:
 
 
 def _ring_area(points: list[Point]) -> float:
-    x, y = np.array(points).T
-    return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
+    following = [*points[1:], points[0]]
+    return abs(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(points, following, strict=True))) / 2
 
 
 def _filled(outline: list[Point], holes: list[list[Point]], width: int, height: int) -> npt.NDArray[np.bool_]:

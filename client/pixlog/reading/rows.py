@@ -23,10 +23,11 @@ COLUMNS: Final = ("step", "rank", "seq", "time")
 class Row:
     """What became of one logged image, or one list of them."""
 
-    __slots__ = ("_fields", "_run_dir")
+    __slots__ = ("_fields", "_files", "_run_dir")
 
     def __init__(self, fields: dict[str, Any], run_dir: Path) -> None:
         self._fields = fields
+        self._files: tuple[MediaFile, ...] | None = None
         self._run_dir = run_dir
 
     @property
@@ -119,7 +120,9 @@ class Row:
     @property
     def files(self) -> tuple[MediaFile, ...]:
         """Every media file of the row: images, previews, masks, boxes."""
-        return tuple(media_file(self._run_dir, entry) for entry in self._fields.get("files") or ())
+        if self._files is None:
+            self._files = tuple(media_file(self._run_dir, entry) for entry in self._fields.get("files") or ())
+        return self._files
 
     @property
     def images(self) -> list[SavedImage]:
