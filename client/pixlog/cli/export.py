@@ -129,9 +129,11 @@ def export(
     """Turn a run, or a part of it, into files that other programs open.
 
     \b
-      $ pixlog export runs/exp1 --to zip                 makes exp1.zip
-      $ pixlog export runs/exp1 -t zip -k 'val/*' -s 0:9 some keys and steps
-      $ pixlog export runs/exp1 -t zip -o all.zip --force
+      $ pixlog export runs/exp1 --to html                   makes exp1-html
+      $ pixlog export runs/exp1 -t zip -k 'val/*' -s 0:100  some keys, steps
+      $ pixlog export runs/exp1 -t coco -k val/pred --group truth -o truth
+      $ pixlog export runs/exp1 -t mp4 -k val/pred --fps 24 -o pred.mp4
+      $ pixlog export runs/exp1 -t parquet --force          over the last one
 
     The output is there when it is complete; Ctrl-C leaves nothing behind. It may run while training logs.
     Exit code 0 if every image was exported, 1 otherwise, with why.
