@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ def open_cell(browser: Browser, tmp_path: Path) -> Iterator[OpenCell]:
         if "Blocked script execution in 'about:srcdoc'" not in text:
             complaints.append(text)
 
-    def show(thing: object, *, scripts: bool = True) -> Page:
+    def show(thing: object, *, scripts: bool = True, own_clock: bool = False) -> Page:
         context = browser.new_context(viewport={"width": 900, "height": 700})
         contexts.append(context)
         path = tmp_path / f"cell{len(contexts)}.html"
@@ -48,6 +49,9 @@ def open_cell(browser: Browser, tmp_path: Path) -> Iterator[OpenCell]:
         page.on("console", lambda said: note(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda asked: complaints.append(asked.url) if "http" in asked.url[:5] else None)
+        if own_clock:
+            page.clock.install()
+            page.clock.pause_at(time.time() + 1000)
         page.goto(path.as_uri())
         return page
 
@@ -72,11 +76,12 @@ def run(tmp_path: Path) -> pixlog.Run:
 
 
 def test_slider_moves_the_pictures(run: pixlog.Run, open_cell: OpenCell) -> None:
-    """It begins at the last step; keys and drags show another step's pictures of both ranks, and say which it is."""
+    """It begins at the last step, all of which is in sight; keys show another step's pictures and say which it is."""
     frame = open_cell(run["val/input"]).frame_locator("iframe")
     slider, said = frame.get_by_role("slider"), frame.locator("output")
     expect(said).to_have_text("step 11 (12 of 12)")
     assert [red_of(frame, 0), red_of(frame, 1)] == [110, 111]
+    assert frame.locator("html").evaluate("page => page.scrollHeight <= page.clientHeight + 4")
     slider.press("Home")
     expect(said).to_have_text("step 0 (1 of 12)")
     expect(frame.locator("section:visible")).to_have_count(1)
@@ -93,11 +98,17 @@ def test_slider_moves_the_pictures(run: pixlog.Run, open_cell: OpenCell) -> None
 
 def test_play_moves_on_and_stops(run: pixlog.Run, open_cell: OpenCell) -> None:
     """The button plays from the last step around to the first and on; pressed again it stays where it is."""
-    frame = open_cell(run["val/input"]).frame_locator("iframe")
+    page = open_cell(run["val/input"], own_clock=True)
+    frame = page.frame_locator("iframe")
+    said = frame.locator("output")
     frame.get_by_role("button", name="play").click()
-    expect(frame.locator("output")).to_have_text("step 2 (3 of 12)")
+    page.clock.run_for(3 * 250)
+    expect(said).to_have_text("step 2 (3 of 12)")
     frame.get_by_role("button", name="pause").click()
+    page.clock.run_for(10 * 250)
     expect(frame.get_by_role("button", name="play")).to_be_visible()
+    expect(said).to_have_text("step 2 (3 of 12)")
+    assert red_of(frame, 1) == 21
 
 
 def test_without_scripts_every_step_is_there(run: pixlog.Run, open_cell: OpenCell) -> None:

@@ -27,9 +27,10 @@ from pixlog.notebook.markup import attribute, label_of, picture_html, text_html
 from pixlog.reading.decoding import pillow
 from pixlog.reading.rows import Row, Rows
 from pixlog.reading.saved_image import SavedImage
+from pixlog.sheet.thumbnail import fitted_size
 
 _HERE: Final = Path(__file__).parent
-_BAR_PX: Final = 92
+_BAR_PX: Final = 76
 _LABEL_PX: Final = 44
 _TALLEST_PX: Final = 640
 _WIDTH_PX: Final = 760  # of a notebook's output, for guessing how many pictures fit across
@@ -41,6 +42,8 @@ class _Step:
     figures: tuple[str, ...]
     left_out: int
     nbytes: int
+    tallest_px: int
+    """Height of the tallest picture, as far as the rows say it."""
 
 
 class StepSlider:
@@ -78,8 +81,8 @@ class StepSlider:
     def _repr_html_(self) -> str:
         steps, total = self._chosen()
         across = max(1, _WIDTH_PX // (self._thumb_px + 10))
-        lines = max((-(-len(step.figures) // across) for step in steps), default=1)
-        height = min(_TALLEST_PX, _BAR_PX + lines * (self._thumb_px + _LABEL_PX))
+        heights = (-(-len(step.figures) // across) * (step.tallest_px + _LABEL_PX) for step in steps)
+        height = min(_TALLEST_PX, _BAR_PX + max(heights, default=0))
         return (
             f'<iframe title={attribute(self._key)} sandbox="allow-scripts" loading="lazy" '
             f'style="width:100%;height:{height}px;border:0;resize:vertical;overflow:auto" '
@@ -111,8 +114,9 @@ class StepSlider:
 
     def _step(self, label: int, rows: Rows) -> _Step:
         figures: list[str] = []
-        left_out = nbytes = 0
+        left_out = nbytes = tallest_px = 0
         for row in rows:
+            tallest_px = max(tallest_px, self._height_px(row))
             cells: list[SavedImage | None] = [*row.images] if row.state == "saved" else [None]
             for image in cells:
                 if len(figures) >= self._max_images or nbytes > self._max_nbytes:
@@ -120,7 +124,14 @@ class StepSlider:
                     continue
                 figures.append(self._figure(row, image))
                 nbytes += len(figures[-1])
-        return _Step(label, tuple(figures), left_out, nbytes)
+        return _Step(label, tuple(figures), left_out, nbytes, tallest_px)
+
+    def _height_px(self, row: Row) -> int:
+        value = row.value or {}
+        width, height = value.get("width"), value.get("height")
+        if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+            return fitted_size((width, height), self._thumb_px)[1]
+        return self._thumb_px if row.state == "saved" else 0
 
     def _figure(self, row: Row, image: SavedImage | None) -> str:
         if image is None:
