@@ -288,6 +288,46 @@ def test_disk_that_refuses_the_spill_drops(
     assert logs[1].header["reason"] == "no space: buffer full, spill: No space left on device"
 
 
+def test_drops_while_nobody_listens_take_little_memory_and_keep_their_rows(
+    daemon: ScriptedDaemon, connect: Connect
+) -> None:
+    """Thousands of calls dropped without a daemon are packed, and each is said to the next daemon, exactly."""
+    client = connect(buffer_bytes="64KiB", on_full="drop_newest")
+    daemon.acknowledges = True
+    daemon.listening = False
+    daemon.cut()
+    wait_until(lambda: not client._delivery._link.up)
+    receipts = [client.log_image("k", image(step, 100), step=step) for step in range(5000)]
+    packed = client._delivery._packed
+    assert packed.count >= 4096
+    assert packed.nbytes < 100 * packed.count
+    assert len(client._delivery._pending) < 1200
+    stats = client.stats()
+    assert (stats.accepted, stats.pending) == (5000, 5000)
+    assert (receipts[2000].state, str(receipts[2000].reason)[:13]) == ("dropped", "buffer full: ")
+    daemon.listening = True
+    assert client.flush(timeout_s=60) == 0
+    logs = {log.seq: log for log in daemon.wait_for_logs(5000)}
+    assert {seq: log.step for seq, log in logs.items()} == {seq: seq for seq in range(5000)}
+    assert packed.count == 0
+    assert client.stats().accepted == client.stats().saved + client.stats().dropped
+
+
+def test_packed_drops_are_left_in_the_spill_when_nobody_comes(
+    daemon: ScriptedDaemon, connect: Connect, run_dir: Path
+) -> None:
+    """A client that is closed before there is a daemon leaves the rows of what it dropped to whoever opens the run."""
+    client = connect(buffer_bytes="64KiB", on_full="drop_newest")
+    daemon.listening = False
+    daemon.cut()
+    wait_until(lambda: not client._delivery._link.up)
+    for step in range(2500):
+        client.log_image("k", image(step, 100), step=step)
+    client.close(timeout_s=0.5)
+    left = [read_spill_file(path) for path in (run_dir / "spill").iterdir()]
+    assert sorted(log.seq for file in left if file is not None for log in file.logs) == list(range(2500))
+
+
 # What a daemon may limit
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import logging.handlers
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -112,6 +114,27 @@ def test_connect_hears_a_welcome_in_pieces(daemon: ScriptedDaemon, connect: Conn
     client = connect()
     client.log_image("k", np.zeros((2, 2), np.uint8))
     daemon.wait_for_logs(1)
+
+
+def test_kept_log_records_keep_no_memory_of_the_client(daemon: ScriptedDaemon, connect: Connect) -> None:
+    """A handler that keeps what is said of a lost connection does not keep the shared memory of images alive."""
+    handler = logging.handlers.BufferingHandler(1000)
+    logging.getLogger("pixlog").addHandler(handler)
+    try:
+        client = connect()
+        daemon.listening = False
+        daemon.cut()
+        wait_until(lambda: any("cannot be reached" in record.msg for record in handler.buffer))
+        client.close(timeout_s=0.1)
+    finally:
+        logging.getLogger("pixlog").removeHandler(handler)
+    kept = [
+        arg
+        for record in handler.buffer
+        for arg in record.args or ()
+        if not isinstance(arg, (str, int, float))
+    ]
+    assert kept == []
 
 
 def test_acknowledgements_right_behind_the_welcome_are_heard(

@@ -57,6 +57,7 @@ from pixlog.sending.arena import SHARED_SUPPORTED, Arena, ArenaPool, Region
 from pixlog.sending.arrivals import Arrival, Arrivals
 from pixlog.sending.gather import Move, Pixels, copy_into, copy_now, lay_out, private_copy
 from pixlog.sending.link import Dial, Link, Message
+from pixlog.sending.packed_outcomes import BLOCK_COUNT, Block, PackedOutcomes
 from pixlog.sending.pending import Counts, Pending
 from pixlog.sending.spill import Spill
 from pixlog.signal_exceptions import pass_on
@@ -92,6 +93,8 @@ class Delivery:
         self._abandoned = False
         self._next_seq = 0
         self._pending: dict[int, Pending] = {}
+        self._packed = PackedOutcomes()
+        self._outcome_count = 0
         self._reserved: dict[Receipt, Region] = {}
         self._given_up: deque[Receipt] = deque()
         self._deferred: deque[tuple[PackedMap, Header, Sequence[Pixels], Receipt]] = deque()
@@ -188,6 +191,7 @@ class Delivery:
     def _leave_unsent(self, deadline: float, held: Sequence[Pending]) -> None:
         """Locked: write what the daemon was not sent into the spill, as far as there is time and space."""
         unsent = [*self._unsent(), *held]
+        packed = list(self._packed)
         self._spill.leave(entry.spilled for entry in self._pending.values() if entry.spilled is not None)
         try:
             for pending in unsent:
@@ -195,6 +199,10 @@ class Delivery:
                 if time.monotonic() > deadline or self._spill.write(bytes(head), payload) is None:
                     return
                 self.left_count += 1
+            for block in packed:
+                if time.monotonic() > deadline or self._spill.write(block.stream(), ()) is None:
+                    return
+                self.left_count += len(block.seqs)
         except OSError as exc:
             pass_on(exc)
             self._notices.note(
@@ -269,8 +277,44 @@ class Delivery:
         last.pop("buffers", None)
         if self._owns_lock():
             self._defer(header, last, (), receipt)
-        else:
-            self._commit(header, last, receipt)
+            return
+        self._commit(header, last, receipt)
+        self._outcome_count += 1
+        if self._outcome_count >= BLOCK_COUNT:
+            self._pack_outcomes()
+
+    def _pack_outcomes(self) -> None:
+        """Where no daemon is there, make small what only waits for its row; the calls are over for their receipts."""
+        with self._lock:
+            self._enter()
+            self._outcome_count = 0
+            if not self._link.up:
+                over = [(seq, call) for seq, call in sorted(self._pending.items()) if call.outcome]
+                for start in range(0, len(over) - BLOCK_COUNT + 1, BLOCK_COUNT):
+                    calls = over[start : start + BLOCK_COUNT]
+                    block = Block.of([(seq, bytes(call.head)) for seq, call in calls])
+                    for _, call in calls:
+                        header = call.header()
+                        call.receipt.settle(header["state"], header["reason"], [])
+                    self._packed.add(block)
+                    for seq, _ in calls:
+                        del self._pending[seq]
+            self._leave()
+
+    def _unpack_outcomes(self) -> None:
+        """Locked: say a block of calls that are over, when those before it have their rows."""
+        block = self._packed.first()
+        if block is None or not self._link.up or len(self._pending) > BLOCK_COUNT:
+            return
+        for seq, head in block.frames():
+            self._pending[seq] = Pending(head, self._unowned_receipt(seq), outcome=True)
+            self._link.send((head,))
+        self._packed.remove(block)
+
+    def _unowned_receipt(self, seq: int) -> Receipt:
+        receipt = Receipt(self, self.client, "", 0)
+        receipt.seq = seq
+        return receipt
 
     def _defer(self, header: PackedMap, last: Header, pixels: Sequence[Pixels], receipt: Receipt) -> None:
         """Leave a call to the link's thread, because this one is in the middle of another."""
@@ -317,7 +361,7 @@ class Delivery:
 
     @property
     def _kept_nbytes(self) -> int:
-        return len(self._pending) * _KEPT_NBYTES
+        return len(self._pending) * _KEPT_NBYTES + self._packed.nbytes
 
     def _commit(
         self,
@@ -552,6 +596,9 @@ class Delivery:
         }
         self._pool.rebuild([*used.values(), *self._reserved.values()])
         self._spill.rebuild(entry.spilled for entry in self._pending.values() if entry.spilled is not None)
+        for block in self._packed:
+            for seq in block.seqs:
+                self._pending.pop(seq, None)
         self._next_seq = max(self._next_seq, max(self._pending, default=-1) + 1)
         self.counts.accepted = self._next_seq
         for pending in self._pending.values():
@@ -563,6 +610,8 @@ class Delivery:
     def hello(self) -> Header:
         """Return the header of HELLO: who this is, and the lowest number that is not acknowledged."""
         resume = min(self._pending.copy(), default=self._next_seq)
+        if (packed := self._packed.lowest_seq) is not None:
+            resume = min(resume, packed)
         return {**self._identity, "resume": resume, "again": self._next_seq > 0}
 
     def _hello_frame(self) -> bytes:
@@ -653,6 +702,7 @@ class Delivery:
             self._enter()
             if self._pool.arenas and self._pool.wants_growth():
                 self._grow()
+            self._unpack_outcomes()
             fresh = [arena for arena in self._pool.arenas if not arena.populated]
             self._leave()
         for arena in fresh:
@@ -675,7 +725,7 @@ class Delivery:
     @property
     def _unsent_count(self) -> int:
         unsent = self._link.waiting_count if self._link.up else len(self._pending)
-        return unsent + len(self._deferred) + len(self._arrivals)
+        return unsent + len(self._deferred) + len(self._arrivals) + self._packed.count
 
     def wait(self, predicate: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until ``predicate`` holds; return whether it does.  None waits without limit.
@@ -693,12 +743,12 @@ class Delivery:
 
     def is_settled(self) -> bool:
         """Whether nothing is pending."""
-        return not self._pending and not self._deferred
+        return not self._pending and not self._deferred and not self._packed.count
 
     @property
     def pending_count(self) -> int:
         """Calls that are accepted and not settled."""
-        return len(self._pending) + len(self._deferred)
+        return len(self._pending) + len(self._deferred) + self._packed.count
 
     def stats(self) -> Stats:
         """Return the counts as they are; takes no lock."""

@@ -330,7 +330,9 @@ class Link:
         except BlockingIOError:
             return
         except (OSError, ProtocolError) as exc:
-            (log.warning if self._heard else log.debug)("pixlog: the connection to the daemon broke: %s", exc)
+            # As text: whoever keeps the record would keep, by the error's traceback, all memory of this client.
+            say = log.warning if self._heard else log.debug
+            say("pixlog: the connection to the daemon broke: %s", str(exc))
             count, frames = 0, []
         self._hear(frames)
         if not count:
@@ -350,7 +352,9 @@ class Link:
         except (PixlogError, OSError) as exc:
             if not self._warned_down:
                 self._warned_down = True
-                log.warning("pixlog: the daemon is gone and cannot be reached; images wait here: %s", exc)
+                log.warning(
+                    "pixlog: the daemon is gone and cannot be reached; images wait here: %s", str(exc)
+                )
             return
         assert self._sock is not None
         self._sock.setblocking(False)
