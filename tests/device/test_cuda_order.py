@@ -37,6 +37,7 @@ class StandIn:
         self.unregistered: list[int] = []
         self.events: list[Any] = []
         self.current = "the caller's stream"
+        self.device: object = None
         stand_in = self
 
         class Event:
@@ -49,6 +50,7 @@ class StandIn:
                 stand_in.said.append(f"{self.name} on {stream or stand_in.current}")
 
             def query(self) -> bool:
+                assert stand_in.device is not None, "asked on the first device"
                 if stand_in.fault is not None:
                     raise stand_in.fault
                 return self.fired
@@ -74,19 +76,22 @@ class StandIn:
 
         @contextmanager
         def device(where: object) -> Iterator[None]:
-            del where
+            before, stand_in.device = stand_in.device, where
             yield
+            stand_in.device = before
 
         class Cudart:
             @staticmethod
             def cudaHostRegister(address: int, nbytes: int, flags: int) -> int:
                 assert flags == 1
+                assert stand_in.device is not None, "registered on the first device"
                 if not stand_in.register_code:
                     stand_in.registered.append((address, nbytes))
                 return stand_in.register_code
 
             @staticmethod
             def cudaHostUnregister(address: int) -> int:
+                assert stand_in.device is not None, "unregistered on the first device"
                 stand_in.unregistered.append(address)
                 return 0
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import pixlog
+from pixlog.capture import ArraySource, capture
 from pixlog.capture.tensors import from_torch
 from pixlog.device.cuda import dense_snapshot
 from pixlog.device.device_array import DeviceArray
@@ -120,6 +121,26 @@ def test_devices_without_this_way_are_read_in_the_call(torch: Any, monkeypatch: 
     monkeypatch.setattr(snapshots, "_find_taker", lambda kind: snapshots._take_torch)
     tensor = Elsewhere()
     assert Snapshots(Notices()).take(tensor) is tensor
+
+
+def test_arrays_of_other_libraries_go_through_torch(torch: Any) -> None:
+    """Memory of a device that NumPy cannot see is read through PyTorch, and keeps the layout rules of plain arrays."""
+
+    class Foreign:
+        """An array of no known library that says it lies on an Intel GPU."""
+
+        def __dlpack__(self, **options: object) -> Any:
+            return torch.arange(8 * 9 * 3, dtype=torch.uint8).reshape(8, 9, 3).__dlpack__()
+
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return (14, 0)
+
+    array = Foreign()
+    assert Snapshots(Notices()).take(array) is array
+    source = capture(array, copy=False)
+    assert isinstance(source, ArraySource)
+    assert source.origin == "dlpack"
+    assert source.array.tobytes() == bytes(range(8 * 9 * 3))
 
 
 def test_error_in_taking_falls_back_and_is_said_once(

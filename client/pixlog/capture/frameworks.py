@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+import sys
+from typing import Any, Final
 
 import numpy as np
 
 from pixlog.capture.arrays import from_array_interface, from_numpy
 from pixlog.capture.source import ArraySource
+from pixlog.capture.tensors import from_torch
 from pixlog.errors import InputTypeError
+
+_KDL_CPU: Final = 1
 
 
 def from_jax(data: Any, *, owned: bool) -> ArraySource:
@@ -55,7 +60,12 @@ def _from_numpy_method(data: Any, *, origin: str, owned: bool) -> ArraySource:
 
 
 def _from_dlpack(data: Any, *, owned: bool) -> ArraySource:
+    """Read host memory through NumPy; a device's through PyTorch, where that is loaded already."""
+    torch = sys.modules.get("torch")
     try:
+        if torch is not None and data.__dlpack_device__()[0] != _KDL_CPU:
+            source = from_torch(torch.from_dlpack(data), owned=owned)
+            return dataclasses.replace(source, origin="dlpack")
         array = np.from_dlpack(data)
     except Exception as exc:
         raise InputTypeError(

@@ -14,6 +14,9 @@ Theory of operation
     capture.  The background thread is therefore set to the thread-local capture mode, as PyTorch does with the
     thread that watches its collectives; where that cannot be done, nothing here is used.
 
+    Whatever the background thread asks of CUDA, it asks with the tensor's device as the current one: otherwise CUDA
+    would make a context on the first device too, some hundred MB in each process.
+
 Written against PyTorch's sources; it has never run on a GPU.
 """
 
@@ -137,21 +140,27 @@ class CudaBlock:
 
     def read(self) -> Memory:
         """Copy all bytes to the host, waiting for the device."""
-        self._taken.synchronize()  # whatever stream the calling thread uses
-        host: Memory = self._flat.cpu().numpy()
+        torch = sys.modules["torch"]
+        with torch.cuda.device(self._flat.device):
+            self._taken.synchronize()
+            with torch.cuda.stream(_side_stream(torch, self._flat.device)):
+                host: Memory = self._flat.cpu().numpy()
         return host
 
     def lock_pages(self, memory: Memory) -> Unlock | None:
         """Register memory with CUDA, and see that CUDA knows it."""
-        torch = sys.modules["torch"]
+        torch, device = sys.modules["torch"], self._flat.device
         address = memory.ctypes.data
-        if int(torch.cuda.cudart().cudaHostRegister(address, memory.nbytes, _PORTABLE)) != 0:
-            return None
 
         def unlock() -> None:
-            torch.cuda.cudart().cudaHostUnregister(address)
+            with torch.cuda.device(device):
+                torch.cuda.cudart().cudaHostUnregister(address)
 
-        if not torch.from_numpy(memory[:1]).is_pinned():
+        with torch.cuda.device(device):
+            if int(torch.cuda.cudart().cudaHostRegister(address, memory.nbytes, _PORTABLE)) != 0:
+                return None
+            known = torch.from_numpy(memory[:1]).is_pinned()
+        if not known:
             unlock()
             return None
         return unlock
@@ -180,7 +189,7 @@ class CudaCopy:
         """Put the copies and their event on the side stream."""
         torch = sys.modules["torch"]
         side = _side_stream(torch, self._flat.device)
-        with torch.cuda.stream(side):
+        with torch.cuda.device(self._flat.device), torch.cuda.stream(side):
             side.wait_event(self._taken)
             for offset, memory in self._parts:
                 piece = self._flat[offset : offset + len(memory)]
@@ -192,11 +201,12 @@ class CudaCopy:
     def ready(self) -> bool:
         """Ask the events."""
         try:
-            if self._done is None:
-                if not self._taken.query():
-                    return False
-                self.launch()
-            return bool(self._done.query())
+            with sys.modules["torch"].cuda.device(self._flat.device):
+                if self._done is None:
+                    if not self._taken.query():
+                        return False
+                    self.launch()
+                return bool(self._done.query())
         except Exception as exc:
             self.error = f"{type(exc).__name__}: {exc}"
             return True

@@ -17,6 +17,7 @@ from pixlog.notices import Notices
 from pixlog.signal_exceptions import pass_on
 
 _KDL_CUDA: Final = 2
+_WITH_A_WAY_OF_THEIR_OWN: Final = frozenset({"torch", "jax", "jaxlib", "tensorflow", "numpy"})
 
 Taker = Callable[[Any], DeviceArray | None]
 
@@ -82,7 +83,10 @@ def _find_taker(kind: type) -> Taker | None:
         return jax_arrays.take
     if package == "cupy" and kind.__name__ == "ndarray":
         return _take_through_torch
-    if package not in ("tensorflow", "numpy") and callable(getattr(kind, "__dlpack_device__", None)):
+    packages = {base.__module__.partition(".")[0] for base in kind.__mro__}
+    if packages & _WITH_A_WAY_OF_THEIR_OWN:
+        return None
+    if callable(getattr(kind, "__dlpack_device__", None)):
         return _take_through_torch
     return None
 
