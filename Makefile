@@ -27,7 +27,8 @@ help:
 	@echo 'make lint        ruff check, ruff format --check, mypy --strict'
 	@echo 'make fuzz        hold a million hostile conversations with the daemon (about a quarter of an hour)'
 	@echo 'make faults      kill, stop, interrupt and starve everything as often as the guarantees say (some hours),'
-	@echo '                 write docs/guarantees-figures.md (make guarantees: only the page)'
+	@echo '                 write docs/guarantees-figures.md (make guarantees: only the page;'
+	@echo '                 PART=tests/faults/test_forks.py: add the figures of a part)'
 	@echo 'make soak        log a million images from four processes and see that nothing grows (about half an hour)'
 	@echo 'make reference   write config/pixlogd.toml and docs/configuration.md anew from the settings'
 	@echo 'make bench       measure everything beside other loggers, write docs/benchmarks.md (SHORT=1: see that it runs)'
@@ -51,11 +52,12 @@ lint: $(STAMP)-lint
 fuzz: environment
 	PIXLOG_FAULT_REPEATS=full $(BIN)/python -P -m pytest tests/fuzz -s $(ARGS)
 
-# A test that fails does not keep the figures of the others from the page, and a part of the tests (ARGS) adds to them.
+# A test that fails does not keep the figures of the others from the page, and a part of the tests (PART, ARGS) adds to
+# them.
 faults: environment
-	@mkdir -p build $(if $(ARGS),,&& rm -f $(FIGURES))
+	@mkdir -p build $(if $(PART)$(ARGS),,&& rm -f $(FIGURES))
 	PIXLOG_FAULT_REPEATS=full PIXLOG_FAULT_FIGURES=$(FIGURES) \
-		$(BIN)/python -P -m pytest tests/faults tests/fuzz --timeout=7200 $(ARGS); \
+		$(BIN)/python -P -m pytest $(or $(PART),tests/faults tests/fuzz) --timeout=7200 $(ARGS); \
 		status=$$?; $(BIN)/python tests/faults/report.py $(FIGURES) && exit $$status
 
 guarantees: environment
