@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 import pixlog
+from demo_runs import EXAMPLES, Demo, run_demo
 from pixlog.reading.verify import VerifyFailure, VerifyReport, verify
-from waiting import scaled_s
 from written_runs import WrittenRun
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 KEYS = {
     "model/filters",
     "train/found",
@@ -30,9 +26,9 @@ KEYS = {
 }
 
 
-def test_demo_saves_and_shows_the_images_of_every_process(run_dir: Path) -> None:
+def test_demo_saves_and_shows_the_images_of_every_process(demo: Demo) -> None:
     """``train_digits.py --fast`` exits 0 with a verified run of two ranks and four loaders, a table and a sheet."""
-    done = _run_demo(run_dir, "--fast", "--picture", str(run_dir.parent / "picture.png"))
+    done, run_dir = demo.ended, demo.run_dir
     assert done.returncode == 0, done.stdout + done.stderr
 
     run = pixlog.Run(run_dir)
@@ -55,10 +51,11 @@ def test_demo_saves_and_shows_the_images_of_every_process(run_dir: Path) -> None
         "inside log calls",
         "encoding the same in the loop",
         f"pixlog ls {run_dir}",
+        f"pixlog view {run_dir}",
     ):
         assert words in done.stdout
     assert "pixlog:" not in done.stderr, "nothing that the demo logs needs a warning"
-    for picture in (run_dir / "contact-sheet.png", run_dir.parent / "picture.png"):
+    for picture in (run_dir / "contact-sheet.png", demo.picture):
         with Image.open(picture) as opened:
             assert opened.width > 500
 
@@ -66,7 +63,7 @@ def test_demo_saves_and_shows_the_images_of_every_process(run_dir: Path) -> None
 def test_demo_refuses_a_run_directory_that_is_in_use(run_dir: Path) -> None:
     """A second demo in one run directory would count the first one's rows as its own, so it does not start."""
     WrittenRun(run_dir)
-    done = _run_demo(run_dir)
+    done = run_demo(run_dir)
     assert done.returncode == 2
     assert "holds a run already" in done.stderr
 
@@ -91,14 +88,3 @@ def test_demo_complains_about_what_does_not_add_up(run_dir: Path, monkeypatch: p
         "2 log calls were saved, the run has 1 such rows",
         str(missing),
     ]
-
-
-def _run_demo(run_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(EXAMPLES / "train_digits.py"), "--run-dir", str(run_dir), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=scaled_s(120),
-        env={**os.environ, "COLUMNS": "200"},
-    )
