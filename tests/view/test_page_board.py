@@ -255,7 +255,7 @@ def test_sizes_and_theme_are_kept(page: Page) -> None:
 def test_two_runs_show_beside_each_other_and_one_goes_off(
     open_page: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """Runs have colours and names of their own; a run that is switched off takes its images along."""
+    """Runs have names and colours, are compared with one another, and take their images along when switched off."""
     for name, red in (("one", 40), ("two", 90)):
         WrittenRun(tmp_path / name / "run").image("val/pred", 1, flat(red))
     with viewers.viewer_process(
@@ -263,6 +263,14 @@ def test_two_runs_show_beside_each_other_and_one_goes_off(
     ) as url:
         page = open_page(url)
         expect_reds(page, "val/pred", [40, 90])
+        for cell in card(page, "val/pred").locator(".cell").all():
+            cell.click(modifiers=["Shift"])
+        page.locator("body").press("v")
+        places = page.locator("dialog.compare figcaption .dim")
+        expect(places).to_have_text(["one/run · step 1", "two/run · step 1"])
+        page.keyboard.press("4")
+        expect(page.locator("#difference-facts")).to_contain_text("max 50")
+        page.keyboard.press("Escape")
         chips = page.locator(".chip.run")
         assert chips.all_inner_texts() == ["one/run", "two/run"]
         chips.first.click()

@@ -78,10 +78,14 @@ def test_gallery_sorts_and_filters_by_caption_and_meta(open_page: OpenPage, larg
 
 
 def test_gallery_opens_the_row_and_goes_on_in_its_order(page: Page) -> None:
-    """g opens the gallery; a tile opens large, and the arrows follow the order of the gallery."""
+    """A key's name opens its gallery, sorted as asked for; a tile opens large, and the arrows follow that order."""
     page.locator('article.card[data-key="val/input"] .title').click()
     expect(page.locator("#gallery-count")).to_have_text(f"{2 * STEPS} rows")
     page.locator("#direction").click()
+    wait_until(lambda: visible_places(page)[:2] == ["11 · r1", "11 · r0"])
+    page.select_option("#sort", "rank")
+    wait_until(lambda: visible_places(page)[:2] == ["11 · r1", "10 · r1"])
+    page.select_option("#sort", "axis")
     wait_until(lambda: visible_places(page)[:2] == ["11 · r1", "11 · r0"])
     page.get_by_role("button", name="step 11, rank 1").click()
     expect(page.locator("#lightbox-where")).to_contain_text(f"1 / {2 * STEPS}")

@@ -188,6 +188,22 @@ def test_score_threshold_and_class_filter_take_boxes_away(page: Page) -> None:
     wait_until(lambda: edge(*strong) == plain)
 
 
+def test_boxes_carry_their_labels(page: Page) -> None:
+    """A label in the class's colour stands on its box, and goes with the switch for labels."""
+    dialog = open_image(page, "val/truth")
+    for name in ("Masks", "Polygons", "Keypoints"):
+        dialog.get_by_role("button", name=name, exact=True).click()
+    scale = scale_of(page)
+    plain = [110, 100, 0]
+    # Two screen pixels right of and above the box's left upper corner (26, 4.5), in the margin around the text.
+    beside = (26 + 2 / scale - 0.5, 4.5 - 4 / scale - 0.5)
+    swatch = dialog.locator("li", has_text="dog").locator("input[type=color]").input_value()
+    color = [int(swatch[at : at + 2], 16) for at in (1, 3, 5)]
+    wait_until(lambda: color_at(page, *beside, scale=scale) == color)
+    dialog.get_by_role("button", name="Labels", exact=True).click()
+    wait_until(lambda: color_at(page, *beside, scale=scale) == plain)
+
+
 def test_polygons_and_keypoints_are_drawn(page: Page) -> None:
     """A polygon is filled, a keypoint is a dot, an absent one is not drawn."""
     dialog = open_image(page, "val/truth")
