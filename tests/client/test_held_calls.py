@@ -148,7 +148,7 @@ def test_failed_copy_is_a_failed_row(daemon: ScriptedDaemon, connect: Connect, d
 
 
 def test_copy_that_cannot_start_is_read_instead(
-    daemon: ScriptedDaemon, connect: Connect, device: HostDevice
+    daemon: ScriptedDaemon, connect: Connect, device: HostDevice, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An error at the start of a copy is made up for by reading the snapshot; only if that fails too, the row fails."""
     client = connect()
@@ -159,6 +159,7 @@ def test_copy_that_cannot_start_is_read_instead(
     device.refuses_read = "no device"
     client.log_image("k", device.take(image(2)))
     assert daemon.wait_for_logs(2)[1].header["reason"] == "copy from the device: RuntimeError: no device"
+    wait_until(lambda: caplog.text.count("cannot be started, it is read instead") == 1)
 
 
 def test_flush_counts_held_calls(daemon: ScriptedDaemon, connect: Connect, device: HostDevice) -> None:
@@ -214,15 +215,21 @@ def test_pages_are_locked_once_and_unlocked_at_the_end(
 
 
 def test_pages_that_cannot_be_locked_are_copied_to_all_the_same(
-    daemon: ScriptedDaemon, connect: Connect, device: HostDevice
+    daemon: ScriptedDaemon,
+    connect: Connect,
+    device: HostDevice,
+    caplog: pytest.LogCaptureFixture,
+    payload_way: str,
 ) -> None:
-    """Without page-locked memory copies are started with that said."""
+    """Without page-locked memory copies are started with that said, to the device and once to the user."""
     client = connect()
     device.locks, device.open = False, True
     client.log_image("k", device.take(image(1)))
     daemon.wait_for_logs(1)
     assert (device.started, device.started_locked) == (1, 0)
     assert daemon.pixels[0] == image(1).tobytes()
+    if payload_way == "arena":
+        wait_until(lambda: caplog.text.count("cannot be page-locked") == 1)
 
 
 def test_held_call_is_not_said_again_before_it_was_said(

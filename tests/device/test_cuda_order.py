@@ -208,10 +208,12 @@ def test_memory_is_registered_and_unregistered(torch: Any, stand_in: StandIn) ->
     unlock()
     assert stand_in.unregistered == [memory.ctypes.data]
     stand_in.known_as_pinned = False
-    assert block.lock_pages(memory) is None
+    with pytest.raises(RuntimeError, match="does not know"):
+        block.lock_pages(memory)
     assert stand_in.unregistered == [memory.ctypes.data] * 2
     stand_in.register_code = 801  # cudaErrorNotSupported
-    assert block.lock_pages(memory) is None
+    with pytest.raises(RuntimeError, match="cudaHostRegister of 4096 bytes returned 801"):
+        block.lock_pages(memory)
     assert len(stand_in.unregistered) == 2
 
 

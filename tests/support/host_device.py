@@ -112,7 +112,7 @@ class HostBlock:
     def lock_pages(self, memory: npt.NDArray[np.uint8]) -> Unlock | None:
         """Note the size of what is locked, and of what is unlocked later."""
         if not self._device.locks:
-            return None
+            raise RuntimeError("no pages to spare")
         self._device.locked.append(memory.nbytes)
         return lambda: self._device.unlocked.append(memory.nbytes)
 

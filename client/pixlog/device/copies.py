@@ -52,7 +52,7 @@ class DeviceBlock(Protocol):
         """Return all bytes in fresh host memory; waits for the device, and may raise anything."""
 
     def lock_pages(self, memory: Memory) -> Unlock | None:
-        """Page-lock host memory for copies from this device; None where that is refused or of no use.
+        """Page-lock host memory for copies from this device; None where that is of no use.  May raise anything.
 
         Called on the background thread, once for each piece of memory; what is returned undoes it.
         """

@@ -157,12 +157,12 @@ class CudaBlock:
                 torch.cuda.cudart().cudaHostUnregister(address)
 
         with torch.cuda.device(device):
-            if int(torch.cuda.cudart().cudaHostRegister(address, memory.nbytes, _PORTABLE)) != 0:
-                return None
+            if code := int(torch.cuda.cudart().cudaHostRegister(address, memory.nbytes, _PORTABLE)):
+                raise RuntimeError(f"cudaHostRegister of {memory.nbytes} bytes returned {code}")
             known = torch.from_numpy(memory[:1]).is_pinned()
         if not known:
             unlock()
-            return None
+            raise RuntimeError("CUDA does not know memory as page-locked that it has registered")
         return unlock
 
     def prepare_thread(self) -> None:

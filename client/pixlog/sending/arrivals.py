@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from pixlog.device.copies import DeviceBlock, DeviceCopy, Part, Unlock
+from pixlog.notices import Notices
 from pixlog.sending.arena import Arena, Region
 from pixlog.sending.gather import Move
 
@@ -53,15 +54,17 @@ class Arrival:
         self._copies: list[DeviceCopy] = []
         self.started = False
 
-    def start(self, lock: Callable[[Arena, DeviceBlock], bool]) -> None:
-        """Start the copies of every block; one that cannot be started is read at once, here."""
+    def start(self, lock: Callable[[Arena, DeviceBlock], bool], notices: Notices) -> None:
+        """Start the copies of every block; one that cannot be started is read at once, here, and that is noted."""
         self.started = True
         for block, parts in self._parts_by_block():
             try:
                 block.prepare_thread()
                 self._copies.append(block.start(parts, locked=lock(self._region.arena, block)))
             except Exception as exc:
-                log.debug("pixlog: a copy from a device was not started, it is read instead", exc_info=exc)
+                notices.note(
+                    "start", "", f"copies from a device cannot be started, it is read instead: {_text(exc)}"
+                )
                 self._read(block, parts)
 
     def over(self) -> bool:
@@ -85,7 +88,7 @@ class Arrival:
             for offset, memory in parts:
                 memory[...] = host[offset : offset + len(memory)]
         except Exception as exc:
-            self.error = f"{type(exc).__name__}: {exc}"
+            self.error = _text(exc)
 
 
 class Arrivals:
@@ -95,8 +98,9 @@ class Arrivals:
     held; when it raises, it gets them again.
     """
 
-    def __init__(self, on_arrived: Callable[[Sequence[tuple[int, Arrival]]], None]) -> None:
+    def __init__(self, on_arrived: Callable[[Sequence[tuple[int, Arrival]]], None], notices: Notices) -> None:
         self._on_arrived = on_arrived
+        self._notices = notices
         self._changed = threading.Condition()
         self._fresh: dict[int, Arrival] = {}
         self._in_flight: dict[int, Arrival] = {}
@@ -170,7 +174,7 @@ class Arrivals:
             arrived = []
             for seq, arrival in self._in_flight.items():
                 if not arrival.started:
-                    arrival.start(self._lock_pages)
+                    arrival.start(self._lock_pages, self._notices)
                 if arrival.over():
                     arrived.append((seq, arrival))
         if arrived:
@@ -194,7 +198,8 @@ class Arrivals:
             try:
                 unlock = block.lock_pages(arena.memory)
             except Exception as exc:
-                log.debug("pixlog: an arena could not be page-locked", exc_info=exc)
+                slow = f"shared memory cannot be page-locked, copies from a device are slower: {_text(exc)}"
+                self._notices.note("page-lock", "", slow)
                 unlock = None
             entry = self._unlocks[arena.id] = (arena, unlock)
             took_ms = 1000 * (time.monotonic() - began)
@@ -206,7 +211,12 @@ def _quietly(unlock: Unlock) -> None:
     try:
         unlock()
     except Exception as exc:
-        log.debug("pixlog: an arena could not be unlocked", exc_info=exc)
+        log.debug("pixlog: an arena could not be unlocked: %s", _text(exc))
+
+
+def _text(exc: Exception) -> str:
+    """Say an error; a record that kept it would keep, by its traceback, the client's memory."""
+    return f"{type(exc).__name__}: {exc}"
 
 
 # A fork while this thread is inside a framework would leave that framework's locks taken in the child for ever.

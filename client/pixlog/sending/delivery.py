@@ -100,7 +100,7 @@ class Delivery:
         self._deferred: deque[tuple[PackedMap, Header, Sequence[Pixels], Receipt]] = deque()
         self._notices = notices
         self._pool = ArenaPool(options.buffer_bytes, shared=SHARED_SUPPORTED, max_arenas=_MAX_ARENAS)
-        self._arrivals = Arrivals(self.on_arrived)
+        self._arrivals = Arrivals(self.on_arrived, notices)
         self._late_count = 0
         self._spill = Spill(run_dir / "spill", self.client, options.spill_bytes, self._hello_frame)
         self._link = Link(self, dial, self._lock)
@@ -307,7 +307,9 @@ class Delivery:
         if block is None or not self._link.up or len(self._pending) > BLOCK_COUNT:
             return
         for seq, head in block.frames():
-            self._pending[seq] = Pending(head, self._unowned_receipt(seq), outcome=True)
+            self._late_count += 1
+            late = (self._next_seq, self._late_count)
+            self._pending[seq] = Pending(head, self._unowned_receipt(seq), outcome=True, late=late)
             self._link.send((head,))
         self._packed.remove(block)
 
