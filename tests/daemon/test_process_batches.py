@@ -235,3 +235,17 @@ def test_process_runs_in_many_threads(client: ClientRecord) -> None:
     rows = [row_of(finished) for outcome in outcomes for finished in outcome.finished]
     assert sorted(row["seq"] for row in rows) == list(range(200))
     assert all((client.run.run_dir / row["files"][0]["path"]).is_file() for row in rows)
+
+
+def test_shared_content_is_named_where_it_was_stored(client: ClientRecord) -> None:
+    """A call with ``dedup`` that failed leaves its file unwritten; later ones name the file that there is."""
+    item = log_header(0)["items"][0]
+    broken = {"data": {**item["data"], "dtype": "object"}}
+    failed = log_header(0, items=[{**item, "dedup": True}, broken], list=True)
+    assert row_of(process_one(client, failed, bytes(24)))["state"] == "failed"
+    plain = row_of(process_one(client, log_header(1, key="plain"), bytes(24)))
+    shared = row_of(
+        process_one(client, log_header(2, key="shared", items=[{**item, "dedup": True}]), bytes(24))
+    )
+    assert shared["files"][0]["path"] == plain["files"][0]["path"]
+    assert (client.run.run_dir / shared["files"][0]["path"]).is_file()

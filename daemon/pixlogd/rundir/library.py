@@ -78,8 +78,10 @@ class Library:
         with self._lock:
             for media, placement in zip(files, placements, strict=True):
                 content = (media.sha256, Path(media.path).suffix)
-                if content in self._homes:
-                    self._homes[content] = _Home(self._homes[content].path, True, placement)
+                home = self._homes.get(content)
+                # Not where it was to be: the call that was to put it there may have failed since.
+                if home is not None and not home.stored:
+                    self._homes[content] = _Home(media.path, True, placement)
 
     def _images_of(self, client: str, seq: int) -> list[StoredImage]:
         with self._lock:
