@@ -16,8 +16,9 @@ import time
 import zlib
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from html import escape
 from pathlib import Path
 from typing import Any, Final
@@ -67,14 +68,15 @@ def write(selection: Selection, target: Path) -> None:
     packs = Packs(folder)
     columns = _Columns()
     chunk: list[dict[str, Any]] = []
-    for entry in _entries(selection, packs):
-        for image, problem in entry.troubles:
-            selection.leave_out(image, "its files cannot be read", problem)
-        columns.add(entry)
-        chunk.append(_with_places(entry, packs))
-        if len(chunk) == ROWS_A_CHUNK:
-            _write_rows(folder, columns.count - 1, chunk)
-            chunk = []
+    with closing(_entries(selection, packs)) as entries:
+        for entry in entries:
+            for image, problem in entry.troubles:
+                selection.leave_out(image, "its files cannot be read", problem)
+            columns.add(entry)
+            chunk.append(_with_places(entry, packs))
+            if len(chunk) == ROWS_A_CHUNK:
+                _write_rows(folder, columns.count - 1, chunk)
+                chunk = []
     if chunk:
         _write_rows(folder, columns.count - 1, chunk)
     packs.close()
@@ -82,7 +84,7 @@ def write(selection: Selection, target: Path) -> None:
     (target / "index.html").write_text(_page(selection.run.path.name), encoding="utf-8")
 
 
-def _entries(selection: Selection, packs: Packs) -> Iterator[Entry]:
+def _entries(selection: Selection, packs: Packs) -> Generator[Entry, None, None]:
     """Read rows on several threads, a few rows ahead; yield them in order."""
     workers = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
     ahead: deque[Future[Entry]] = deque()
