@@ -128,16 +128,16 @@ def test_ended_job_loses_nothing(
         assert_steps_are_numbers(run, list(account.rows.values())[:: 10 if rounds >= 5 else 3])
         images += len(logged & account.saved)
         shutil.rmtree(run)
-    plan.record(
-        "14 job ended",
-        "Every process of a job is sent SIGTERM and two seconds later SIGKILL, then `pixlog recover`; full-HD images "
-        + in_words,
-        times=rounds,
-        images=logged_count,
-        lost=logged_count - images,
-        measured=f"{min(waiting_counts)} to {max(waiting_counts)} of {logged_count // rounds} waited; "
-        + _in_words(took_s),
-    )
+        plan.record(
+            "14 job ended",
+            "Every process of a job is sent SIGTERM and two seconds later SIGKILL, then `pixlog recover`; full-HD images "
+            + in_words,
+            times=number + 1,
+            images=logged_count,
+            lost=logged_count - images,
+            measured=f"{min(waiting_counts)} to {max(waiting_counts)} of {logged_count // (number + 1)} waited; "
+            + _in_words(took_s),
+        )
 
 
 def saved_by_now(run_dir: Path) -> set[tuple[str, int]]:
