@@ -130,8 +130,8 @@ def test_ended_job_loses_nothing(
         shutil.rmtree(run)
         plan.record(
             "14 job ended",
-            "Every process of a job is sent SIGTERM and two seconds later SIGKILL, then `pixlog recover`; full-HD images "
-            + in_words,
+            "Every process of a job is sent SIGTERM and two seconds later SIGKILL, then `pixlog recover`; "
+            f"full-HD images {in_words}",
             times=number + 1,
             images=logged_count,
             lost=logged_count - images,
