@@ -100,6 +100,16 @@ def test_imagefolder_reads_keys_named_like_splits_as_one_split(tmp_path: Path) -
         }
 
 
+def test_imagefolder_loads_meta_that_is_named_like_a_path(tmp_path: Path) -> None:
+    """An entry of meta called, say, source_file_name is text and no image."""
+    written = WrittenRun(tmp_path / "run")
+    written.image("k", 0, meta={"source_file_name": "a.raw", "file_name": "b.raw"})
+    out = pixlog.export_run(written.path, "imagefolder", tmp_path / "out").out
+    with loaded("imagefolder", tmp_path, data_dir=out) as found:
+        (line,) = list(found["train"])
+    assert (line["meta.source_file_name_"], line["meta.file_name"]) == ("a.raw", "b.raw")
+
+
 def test_imagefolder_loads_when_columns_begin_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A column that only images far behind have is known to whoever reads the beginning alone."""
     monkeypatch.setattr(imagefolder, "_INFERRED_NBYTES", 2000)

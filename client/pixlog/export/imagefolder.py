@@ -121,7 +121,9 @@ def _fields(
     meta = image.meta
     fields["meta"] = json_bytes(meta).decode() if meta else None
     for name, kind in columns.meta.items():
-        fields[f"meta.{name}"] = column_value(meta, name, kind)
+        # Text in a column of such a name would be taken for the path of an image.
+        mark = "_" if name.endswith(("_file_name", "_file_names")) else ""
+        fields[f"meta.{name}{mark}"] = column_value(meta, name, kind)
     return fields
 
 
