@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -233,6 +235,13 @@ def test_script_holds_the_viewer_and_no_request_to_a_server() -> None:
         assert f'define("{name}"' in script
     assert "fetch(" not in script
     assert "XMLHttpRequest" not in script
+
+
+def test_export_of_a_page_needs_no_server() -> None:
+    """The viewer's code is used without what its server needs."""
+    code = "import sys, pixlog.export.html; print({'starlette', 'uvicorn'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_modules_are_in_the_wheel() -> None:

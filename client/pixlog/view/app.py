@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -54,13 +54,13 @@ class Viewer:
     mark: str
     """Differs at each start, because rows may be numbered anew."""
 
-    # Each endpoint is an ordinary function: Starlette runs it in a thread, as it reads files.
-
-    def page(self, request: Request) -> Response:
+    async def page(self, request: Request) -> Response:
         return self.static.response("index.html", request.headers.get("if-none-match"))
 
-    def static_file(self, request: Request) -> Response:
+    async def static_file(self, request: Request) -> Response:
         return self.static.response(request.path_params["name"], request.headers.get("if-none-match"))
+
+    # Every other endpoint is an ordinary function: Starlette runs it in a thread, as it reads files.
 
     def state(self, request: Request) -> Response:
         runs = [{"name": run.name, "path": str(run.run.path), "rows": run.refresh()} for run in self.runs]
@@ -206,7 +206,7 @@ def make_app(
     """Return the application on ``runs``; thumbnails stay in memory unless a cache is given."""
     viewer = Viewer(runs, thumbnails or ThumbnailCache(None), StaticFiles(), secrets.token_hex(4))
 
-    def get(path: str, endpoint: Callable[[Request], Response]) -> Route:
+    def get(path: str, endpoint: Callable[[Request], Response | Awaitable[Response]]) -> Route:
         return Route(path, endpoint, methods=["GET"])
 
     routes = [
