@@ -31,6 +31,7 @@ from bench import (
     growth,
     imports,
     overhead,
+    packed,
     page,
     reading,
     scaling,
@@ -51,6 +52,7 @@ BENCHMARKS: Final[dict[str, Callable[..., Report]]] = {
     "imports": imports.run,
     "reading": reading.run,
     "viewing": viewing.run,
+    "packed": packed.run,
     "growth": growth.run,
     "exports": exports.run,
 }

@@ -55,6 +55,7 @@ def numbers_in(value: Any) -> Iterator[float]:
         "imports",
         "reading",
         "viewing",
+        "packed",
         "growth",
         "exports",
     ],
