@@ -1,4 +1,4 @@
-"""Files and shards: the same small images in both stores, how many files they are, and how long any one takes to read."""
+"""Files and shards: the same small images in both stores, how many files they are, how long any one takes to read."""
 
 from __future__ import annotations
 
