@@ -130,5 +130,6 @@ def _check_log(log: Log) -> None:
     assert not isinstance(log.place, memoryview) or nbytes <= MOST_PAYLOAD_NBYTES
     assert all(0 <= start <= start + size <= nbytes for start, size in header.get("buffers", ()))
     assert all(type(item["data"]) is dict for item in header["items"])
-    again = parse_log(header, log.place if isinstance(log.place, memoryview) else None, MOST_PAYLOAD_NBYTES)
+    inline = log.place if isinstance(log.place, memoryview) else None
+    again = parse_log(header, inline, MOST_PAYLOAD_NBYTES, log.head_nbytes)
     assert again == log

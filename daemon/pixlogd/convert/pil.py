@@ -42,10 +42,11 @@ def convert_pil(item: Mapping[str, Any], buffers: Sequence[memoryview], contract
     if "palette" in data:
         palette = bytes(buffers[data["palette"]["buffer"]])
         palette_mode = data["palette"]["mode"]
-        if palette_mode not in ("RGB", "RGBA") or not palette or len(palette) % len(palette_mode):
+        if palette_mode not in ("RGB", "RGBA") or len(palette) % len(palette_mode):
             raise InputError(
                 f"got a palette of {len(palette)} bytes in {palette_mode!r}, expected RGB or RGBA"
             )
+        palette = palette or b"\0\0\0\xff"[: len(palette_mode)]  # Pillow's new ones: what it has not is black
     icc = bytes(buffers[data["icc"]]) if data.get("icc") is not None else None
     picture = Picture(
         pixels, "I;16" if mode == "I" or mode[:4] == "I;16" else mode, palette, palette_mode, icc
