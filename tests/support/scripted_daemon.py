@@ -115,7 +115,8 @@ class ScriptedDaemon:
                     self.hellos.append(event)
                 case Log():
                     self.logs.append(event)
-                    self.pixels[event.seq] = connection.pixels_of(event)
+                    # A connection that was broken off may be read to its end after the next one said all again.
+                    self.pixels[event.seq] = connection.pixels_of(event) or self.pixels.get(event.seq, b"")
                 case Broken(message):
                     self.broken.append(message)
                 case _:
