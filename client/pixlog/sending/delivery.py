@@ -55,7 +55,7 @@ from pixlog.protocol import (
 from pixlog.receipt import Receipt, State
 from pixlog.sending.arena import SHARED_SUPPORTED, Arena, ArenaPool, Region
 from pixlog.sending.arrivals import Arrival, Arrivals
-from pixlog.sending.gather import Move, Pixels, copy_into, copy_now, lay_out, private_copy
+from pixlog.sending.gather import Move, Pixels, copy_into, copy_now, lay_out, lying_in_place, private_copy
 from pixlog.sending.link import Dial, Link, Message
 from pixlog.sending.packed_outcomes import BLOCK_COUNT, Block, PackedOutcomes
 from pixlog.sending.pending import Counts, Pending
@@ -536,8 +536,11 @@ class Delivery:
         """Write the call to the spill; return why it cannot be, or None when it was."""
         if nbytes >= _LARGEST_INLINE_NBYTES:
             return f"buffer full, and {nbytes} bytes are too many for one spilled frame"
-        payload = np.zeros(nbytes, np.uint8)
-        copy_now(payload, 0, pixels, last["buffers"])
+        payload = lying_in_place(pixels)
+        if payload is None:
+            gathered = np.zeros(nbytes, np.uint8)
+            copy_now(gathered, 0, pixels, last["buffers"])
+            payload = gathered.data
         refusal: str | None = None
         with self._lock:
             self._enter()
@@ -553,7 +556,7 @@ class Delivery:
                         f"{len(self._pending)} calls that wait"
                     )
                 else:
-                    spilled = self._spill.write(head, (payload.data,))
+                    spilled = self._spill.write(head, (payload,))
                 if spilled is None and refusal is None:
                     refusal = f"no space: buffer and spill_bytes={self._options.spill_bytes} full"
             except OSError as exc:
