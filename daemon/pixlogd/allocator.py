@@ -2,7 +2,7 @@
 
 An encoded photograph of 1920×1080 pixels is some megabytes in pieces that live for milliseconds.  glibc as it comes
 returns them to the system each time, and the kernel clears 1,700 fresh pages for the next picture: a fifth of the
-daemon's processor time.  Blocks up to 32 MiB now come from heaps that keep up to 64 MiB of what was freed; larger ones
+daemon's processor time.  Blocks up to 4 MiB now come from heaps that keep up to 8 MiB of what was freed; larger ones
 still go back at once.  Elsewhere than under glibc nothing is done.
 """
 
@@ -14,8 +14,8 @@ from typing import Final
 
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
-_KEPT_NBYTES: Final = 64 << 20
-_LARGEST_KEPT_NBYTES: Final = 32 << 20  # glibc takes no more
+_KEPT_NBYTES: Final = 8 << 20
+_LARGEST_KEPT_NBYTES: Final = 4 << 20
 
 
 def keep_freed_memory() -> None:

@@ -21,7 +21,7 @@ from waiting import wait_until
 MIB = 1024 * 1024
 SHAPE = (512, 512, 3)
 PICTURE_NBYTES = 512 * 512 * 3
-BUDGET_NBYTES = 48 * MIB
+BUDGET_NBYTES = 64 * MIB
 SPILL_NBYTES = 48 * MIB
 
 
@@ -55,7 +55,7 @@ def test_fast_producer_stays_within_budgets(
     inline: bool,
 ) -> None:
     """Memory of client and daemon stays within the budget and a tenth, under each policy, and one warning names it."""
-    count = plan.repeats(suite=160, full=1600) if policy != "block" else plan.repeats(suite=90, full=900)
+    count = plan.repeats(suite=190, full=1600) if policy != "block" else plan.repeats(suite=110, full=900)
     trainer = start_flood(
         nursery, tmp_path, run_dir, monkeypatch, count=count, inline=inline, options={"on_full": policy}
     )

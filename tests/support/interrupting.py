@@ -48,17 +48,18 @@ def interrupt(plan: Plan, speaker: Speaker) -> None:
     )  # imports what it needs, and an import may swallow an OSError
     while strikes < plan["strikes"]:
         try:
-            # Most calls take 10 to 100 µs: the moments are spread over that and a little more.
-            signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-6, 150e-6))
-            for _ in range(3):
-                picture = chance.choice(pictures)
-                picture[...] = numbered(calls, picture.shape)
-                calls += 1
-                client.log_image("image", picture, step=calls - 1)
+            try:
+                # Most calls take 10 to 100 µs: the moments are spread over that and a little more.
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-6, 150e-6))
+                for _ in range(3):
+                    picture = chance.choice(pictures)
+                    picture[...] = numbered(calls, picture.shape)
+                    calls += 1
+                    client.log_image("image", picture, step=calls - 1)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)  # where it may strike for the last time
         except (KeyboardInterrupt, TimeLimit):
             caught += 1
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
         if client.stats().pending > 300:
             client.flush()
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
