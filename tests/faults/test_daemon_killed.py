@@ -111,6 +111,17 @@ def test_daemon_killed_while_starting_is_started_again(
         )
         killed: set[processes.Process] = set(daemons.serving_in(runtime_dir))
         for _ in range(plan.random.randrange(1, 4)):
+            # On a quick machine all may be saved before the next kill: then nobody starts another daemon.
+            wait_until(
+                lambda trainer=trainer, killed=killed: (  # type: ignore[misc]
+                    trainer.said_after("stats") or set(daemons.serving_in(runtime_dir)) - killed
+                ),
+                timeout_s=30,
+                what="another daemon, or the end",
+                poll_s=0.002,
+            )
+            if trainer.said_after("stats"):
+                break
             daemon = wait_for_daemon(runtime_dir, other_than=killed)
             time.sleep(plan.random.uniform(0.0, 0.3))
             kill(daemon)
