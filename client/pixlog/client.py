@@ -50,7 +50,7 @@ _STOP_S = 0.2
 _LEAVE_S = 0.7
 _LEAVE_MOST_S = 10.0
 _LEAVE_SHARE = 0.2
-_CHILD_CONNECT_S = 1.0
+_CHILD_CONNECT_S = 0.5
 _CHILD_PATIENCE_S = 0.5
 _MOST_TEMPLATES = 1024
 _PLAIN = (np.ndarray, DeviceArray)
@@ -411,7 +411,7 @@ class Client:
         self._is_child = True
 
     def _connect_in_child(self) -> None:
-        """Connect now, as a child may end with ``os._exit``; when that takes too long, in the background."""
+        """Connect now, as a child may end with ``os._exit``; when that takes too long, in the background, see there."""
         try:
             self._delivery.open_soon(_CHILD_CONNECT_S)
         finally:

@@ -180,6 +180,9 @@ class Server:
         except RunDirError as exc:
             connection.finish(connection.session.refuse("run-dir", str(exc)))
             return
+        if connection.closed:  # there is nobody to let in, but there may be what it left in the spill
+            self._spawn(self.recovery.recover(run))
+            return
         record = run.client(hello)
         record.deliver = connection.acknowledge
         connection.record = record

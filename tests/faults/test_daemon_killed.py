@@ -64,10 +64,13 @@ def test_killed_daemon_loses_nothing_of_four_clients(
 ) -> None:
     """Killed at random moments under load, the daemon is started anew each time; each image has one row and file.
 
-    Three of four come to writing before they are killed: else, on a slow machine, none would ever save anything.
+    Three of four come to writing before they are killed: else, on a slow machine, none would ever save anything.  For
+    the same reason the clients log no faster than images are saved.
     """
     kills = plan.repeats(suite=8, full=200)
-    trainers = start_trainers(nursery, tmp_path, run_dir, 4, pause_s=0.005, shape=(64, 64, 3), close_s=300)
+    trainers = start_trainers(
+        nursery, tmp_path, run_dir, 4, pause_s=0.005, shape=(64, 64, 3), close_s=300, most_pending=1000
+    )
     for trainer in trainers:
         trainer.wait_for("logged")
     killed: set[processes.Process] = set()

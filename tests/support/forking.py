@@ -74,6 +74,9 @@ KINDS: dict[Callable[[Client, Speaker, int], None], int] = {
     log_and_close: 0,
 }
 """What children do, and the exit code that each must have."""
+WAITING = log_and_close
+"""What alone waits for the daemon: that is what ``close`` is for."""
+_MOST_PENDING = 1000
 
 
 def _be_child(
@@ -87,7 +90,7 @@ def _be_child(
 
 
 def fork_many(plan: Plan, speaker: Speaker) -> None:
-    """Fork ``forks`` children while two threads log; say of each what it did, its exit code and how long it lived."""
+    """Fork ``forks`` children while two threads log, no faster than is saved; say what became of each child."""
     client = connect(plan, speaker)
     stop = threading.Event()
 
@@ -97,33 +100,61 @@ def fork_many(plan: Plan, speaker: Speaker) -> None:
             client.log_image("load", numbered(number, (64, 64, 3)), step=number)
             number += 1
             time.sleep(0.002)
+            while client.stats().pending >= _MOST_PENDING and not stop.is_set():
+                time.sleep(0.005)
 
     threads = [threading.Thread(target=load, args=(index << 24,)) for index in range(2)]
     for thread in threads:
         thread.start()
     chance = random.Random(plan["seed"])
-    fork = multiprocessing.get_context("fork")
     for number in range(plan["forks"]):
         kind = chance.choice(list(KINDS))
-        first = (number + 8) << 20
-        began = time.monotonic()
-        if chance.random() < 0.5 and kind is not log_and_exit:
-            pid = os.fork()
-            if not pid:
-                _end_raw_child(kind, client, speaker, first)
-            code: int | None = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        else:
-            process = fork.Process(target=_be_child, args=(kind, client, speaker, first))
-            process.start()
-            process.join()
-            code = process.exitcode
-            process.close()
-        speaker.say("child", kind.__name__, code, time.monotonic() - began)
+        raw = chance.random() < 0.5 and kind is not log_and_exit
+        _fork_one(kind, client, speaker, (number + 8) << 20, raw=raw)
         time.sleep(chance.uniform(0.0, 0.005))
     stop.set()
     for thread in threads:
         thread.join()
     say_stats(client, speaker, client.close(60))
+
+
+def fork_each(plan: Plan, speaker: Speaker) -> None:
+    """When the file ``go`` exists, fork children of each kind but the one that waits; close when ``stop`` exists."""
+    client = connect(plan, speaker)
+    client.log_image("load", numbered(0), step=0)
+    client.flush(60)
+    speaker.say("ready")
+    while not os.path.exists(plan["go"]):
+        time.sleep(0.005)
+    for number in range(plan["rounds"]):
+        for index, kind in enumerate(KINDS):
+            if kind is not WAITING:
+                first = (len(KINDS) * number + index) << 4
+                _fork_one(kind, client, speaker, first, raw=number % 2 == 0 and kind is not log_and_exit)
+    speaker.say("forked")
+    while not os.path.exists(plan["stop"]):
+        time.sleep(0.005)
+    say_stats(client, speaker, client.close(60))
+
+
+def _fork_one(
+    kind: Callable[[Client, Speaker, int], None], client: Client, speaker: Speaker, first: int, *, raw: bool
+) -> None:
+    """Fork a child, by ``os.fork`` or by ``multiprocessing``; say its kind, its exit code and how long it lived."""
+    began = time.monotonic()
+    if raw:
+        pid = os.fork()
+        if not pid:
+            _end_raw_child(kind, client, speaker, first)
+        code: int | None = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    else:
+        fork = multiprocessing.get_context("fork")
+        process = fork.Process(target=_be_child, args=(kind, client, speaker, first))
+        process.start()
+        process.join()
+        code = process.exitcode
+        process.close()
+    speaker.say("child", kind.__name__, code, time.monotonic() - began)
 
 
 def _end_raw_child(

@@ -71,16 +71,16 @@ class Trainer:
         """Wait until it said ``count`` lines that begin with ``word``."""
 
         def said_often() -> list[str]:
+            alive = self.is_alive()  # before: what it says last, it says while it lives
             found = self.said_after(word)
-            assert len(found) >= count or self.is_alive(), (
-                f"it ended before saying {word!r}: {self.complaints()}"
-            )
+            assert len(found) >= count or alive, f"it ended before saying {word!r}: {self.complaints()}"
             return found if len(found) >= count else []
 
         try:
             return wait_until(said_often, timeout_s=timeout_s, what=f"{count} × {word!r}", poll_s=0.002)
         except AssertionError as exc:
-            raise AssertionError(f"{exc}; it said {self.said()[-3:]}, {self.complaints()}") from None
+            last = "\n".join(self.complaints().splitlines()[-20:])
+            raise AssertionError(f"{exc}; it said {self.said()[-3:]}, {last}") from None
 
     def is_alive(self) -> bool:
         """Whether it still runs."""

@@ -35,6 +35,7 @@ def say_stats(client: Client, speaker: Speaker, stats: pixlog.Stats) -> None:
 def log_until_killed(plan: Plan, speaker: Speaker) -> None:
     """Log pictures until killed, or ``count`` of them, or the file ``stop`` exists; then close.
 
+    With ``most_pending`` and ``stop`` it logs no faster than images are saved, as most trainings do.
     Each call that returned is "logged".  It is "taken" when the socket took its frame and all before it, so that
     nothing waits in this process, and "spilled" when its pixels are in a file.
     """
@@ -44,6 +45,7 @@ def log_until_killed(plan: Plan, speaker: Speaker) -> None:
     first, count = plan.get("first", 0), plan.get("count", 1 << 30)
     key = plan.get("key", "image")
     meta = "m" * plan["meta_nbytes"] if "meta_nbytes" in plan else None
+    most_pending = plan.get("most_pending", 1 << 30)
     for number in range(first, first + count):
         if "stop" in plan and os.path.exists(plan["stop"]):
             break
@@ -57,6 +59,8 @@ def log_until_killed(plan: Plan, speaker: Speaker) -> None:
             speaker.say("taken", client.id, receipt.seq)
         if pause_s:
             time.sleep(pause_s)
+        while client.stats().pending >= most_pending and not os.path.exists(plan["stop"]):
+            time.sleep(0.005)
     say_stats(client, speaker, client.close(plan.get("close_s", 60.0)))
 
 

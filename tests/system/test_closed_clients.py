@@ -1,4 +1,4 @@
-"""What a client leaves behind when it is closed is brought to its end while its process goes on."""
+"""What a client leaves behind when it is closed, or gone before it was let in, is brought to its end by the daemon."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ import numpy as np
 import daemons
 import pixlog
 from accounting import check_accounts
+from pixlog.control import request
+from pixlog.protocol import Kind
+from pixlog.rendezvous import socket_for
+from raw_peer import RawPeer
 from waiting import wait_until
+from wire_frames import frame, hello_header
 
 COUNT = 20
 
@@ -35,3 +40,30 @@ def test_spill_of_a_closed_client_is_emptied_while_its_process_lives(
         os.kill(daemon.pid, signal.SIGCONT)
     wait_until(lambda: not list((run_dir / "spill").iterdir()), timeout_s=30)
     assert len(check_accounts(run_dir).saved) == COUNT + 1
+
+
+def test_client_that_did_not_wait_to_be_let_in_is_not_taken_for_connected(
+    run_dir: Path, runtime_dir: Path
+) -> None:
+    """A client that hung up before its greeting was read is no client of the daemon, and its spill is not spared."""
+    with pixlog.connect(run_dir) as client:
+        client.log_image("first", np.zeros((4, 4), np.uint8))
+        client.flush()
+        daemon = daemons.the_daemon_of(runtime_dir)
+        os.kill(daemon.pid, signal.SIGSTOP)
+        try:
+            for number in range(5):
+                with RawPeer(socket_for(run_dir)) as peer:
+                    peer.say(frame(Kind.HELLO, hello_header(run_dir, client=f"{number:016x}")))
+        finally:
+            os.kill(daemon.pid, signal.SIGCONT)
+        wait_until(lambda: _clients(run_dir) == [client.id])
+        client.log_image("last", np.zeros((4, 4), np.uint8))
+        client.flush()
+        assert _clients(run_dir) == [client.id]
+
+
+def _clients(run_dir: Path) -> list[str]:
+    """Return the clients that the run's daemon knows of."""
+    (run,) = request(socket_for(run_dir), "status")["runs"]
+    return [said["client"] for said in run["clients"]]

@@ -87,6 +87,7 @@ class Delivery:
         self._dirty = False
         self.left_count = 0
         self._opened = False
+        self._in_child = False
         self._ended = False
         self._settled = threading.Condition()
         self._waiter_count = 0
@@ -115,14 +116,17 @@ class Delivery:
             log.info("pixlog: shared memory cannot be passed to this daemon; images travel inline")
 
     def open_soon(self, timeout_s: float) -> None:
-        """As :meth:`open`, but a daemon that cannot be reached in time is left to the link's thread.
+        """As :meth:`open`, in a forked child: a daemon that cannot be reached in time is left to the link's thread.
 
         Other threads that log meanwhile wait; a signal handler of this thread finds the lock its own, and defers.
+
+        A child may end by ``os._exit`` in the next moment, so under ``on_full="spill"`` its images go to the disk at
+        once as long as no daemon can be reached.
         """
         with self._lock:
             if self._opened:
                 return
-            self._opened = True
+            self._opened = self._in_child = True
             try:
                 self._open(timeout_s)
             except (PixlogError, OSError) as exc:
@@ -135,11 +139,12 @@ class Delivery:
     def _open(self, timeout_s: float) -> None:
         """Locked: see :meth:`open`."""
         self._opened = True
+        deadline = time.monotonic() + timeout_s
         self._link.connect(timeout_s)
         limits, pool = self._link.limits, self._pool
         pool.max_arenas = min(_MAX_ARENAS, int(limits.get("arenas", _MAX_ARENAS)))
         pool.budget_nbytes = min(pool.budget_nbytes, int(limits.get("arena_bytes", pool.budget_nbytes)))
-        if self._pool.shared and not self._offer_first_arena(timeout_s):
+        if self._pool.shared and not self._offer_first_arena(max(0.1, deadline - time.monotonic())):
             self._pool.make_private()
         self._link.start()
         self._link.wake()
@@ -256,6 +261,9 @@ class Delivery:
         last["buffers"] = buffers
         if not nbytes:
             self._commit(header, last, receipt, behind=behind)
+            return
+        hasty = self._in_child and not self._link.up and self._options.on_full == "spill"
+        if hasty and self._submit_to_spill(header, last, pixels, nbytes, receipt) is None:
             return
         give_up = self._given_up.append
         try:
@@ -511,6 +519,7 @@ class Delivery:
             refusal = self._submit_to_spill(header, last, pixels, nbytes, receipt)
             if refusal is None:
                 return
+            self._notices.note("spill", "", refusal)
             reason = refusal
         self.submit_outcome(header, last, "dropped", reason, receipt)
 
@@ -568,8 +577,6 @@ class Delivery:
                 self._admit(Pending(head, receipt, spilled=spilled), nbytes)
                 self.counts.spilled += 1
             self._leave()
-        if refusal is not None:
-            self._notices.note("spill", "", refusal)
         return refusal
 
     # The critical section
@@ -717,7 +724,10 @@ class Delivery:
     # Waiting
 
     def wait_until_sent(self, patience_s: float) -> bool:
-        """Wait until the daemon has all frames, or for ``patience_s`` none was sent; return whether it has them."""
+        """Wait until all frames are the daemon's or in the spill; return whether they are.
+
+        Gives up when for ``patience_s`` none was sent.
+        """
         left, deadline = self._unsent_count, time.monotonic() + patience_s
         while left and time.monotonic() < deadline:
             self._link.wake()
@@ -729,7 +739,10 @@ class Delivery:
 
     @property
     def _unsent_count(self) -> int:
-        unsent = self._link.waiting_count if self._link.up else len(self._pending)
+        if self._link.up:
+            unsent = self._link.waiting_count
+        else:
+            unsent = sum(pending.spilled is None for pending in self._pending.copy().values())
         return unsent + len(self._deferred) + len(self._arrivals) + self._packed.count
 
     def wait(self, predicate: Callable[[], bool], timeout_s: float | None) -> bool:
