@@ -18,6 +18,9 @@ from PIL import Image
 from pixlog.errors import InputError
 from pixlogd.encode import EncodeOptions, encode
 from pixlogd.encode import png as png_module
+from pixlogd.encode.filters import AVERAGE, PAETH
+from pixlogd.encode.plan import plan_of
+from pixlogd.encode.raster import raster_of
 from pixlogd.rendering.picture import Picture
 
 Pixels = npt.NDArray[Any]
@@ -195,6 +198,27 @@ def test_filter_decodes_by_the_specification(kind: int) -> None:
         patch.setattr(png_module, "plan_of", lambda raster: plan.Plan(kind, 9))
         data = encode(Picture(pixels, "RGB"), EncodeOptions()).data
     np.testing.assert_array_equal(_samples(data), pixels)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "I;16"])
+@pytest.mark.parametrize("height", [201, 700])
+def test_png_of_unlike_parts_mixes_filters_and_keeps_samples(mode: str, height: int) -> None:
+    """A picture whose parts want different filters gets both, each for runs of its rows, and keeps its samples."""
+    rng = np.random.default_rng(height)
+    shape = (height, 640, 3) if mode == "RGB" else (height, 960)
+    grain = rng.normal(128, 6, shape)  # which the average predicts best
+    checks = np.add.outer(np.arange(height) // 9 % 2 * 90, np.arange(shape[1]) // 7 % 2 * 90)
+    checks = rng.normal(30, 0.6, shape) + (checks[..., None] if mode == "RGB" else checks)
+    half = np.arange(height).reshape(-1, *[1] * (len(shape) - 1)) > height // 2
+    samples = np.where(half, checks, grain).astype(np.uint8)
+    pixels = samples if mode == "RGB" else samples.astype(np.uint16) * 257
+    plan = plan_of(raster_of(pixels))
+    assert set(plan.group_kinds) == {AVERAGE, PAETH}
+    runs = list(plan.runs(5, height))
+    assert [first for first, _, _ in runs] == [5, *(last for _, last, _ in runs[:-1])]
+    assert runs[-1][1] == height
+    decoded = _decoded(encode(Picture(pixels, mode), EncodeOptions()).data)
+    np.testing.assert_array_equal(np.asarray(decoded), pixels)
 
 
 def test_png_reads_but_never_writes_its_input() -> None:

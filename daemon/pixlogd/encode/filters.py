@@ -90,8 +90,10 @@ def filter_rows(rows: Rows, kind: int, out: Bytes) -> None:
         rows = Rows(rows.flat, 1, rows.last, row_nbytes, rows.pixel_nbytes)
         flat = flat[row_nbytes:]
         out = out[1:]
+    above = rows.flat[(rows.first - 1) * row_nbytes : (rows.last - 1) * row_nbytes].reshape(-1, row_nbytes)
+    current = flat.reshape(-1, row_nbytes)
     if kind == MIXED:
-        average, paeth = _residuals(rows, AVERAGE), _residuals(rows, PAETH)
+        average, paeth = (residuals(current, above, rows.pixel_nbytes, each) for each in (AVERAGE, PAETH))
         is_paeth = row_costs(paeth) < row_costs(average)
         average[is_paeth] = paeth[is_paeth]
         np.add(is_paeth, np.uint8(AVERAGE), out=out[:, 0])
@@ -99,38 +101,32 @@ def filter_rows(rows: Rows, kind: int, out: Bytes) -> None:
         return
     out[:, 0] = kind
     if kind == UP:
-        above = rows.flat[(rows.first - 1) * row_nbytes : (rows.last - 1) * row_nbytes]
-        np.subtract(flat.reshape(-1, row_nbytes), above.reshape(-1, row_nbytes), out=out[:, 1:])
+        np.subtract(current, above, out=out[:, 1:])
     else:
-        out[:, 1:] = _residuals(rows, kind)
+        out[:, 1:] = residuals(current, above, rows.pixel_nbytes, kind)
 
 
-def _residuals(rows: Rows, kind: int) -> Bytes:
-    """Rows minus their prediction by SUB, AVERAGE or PAETH, in scratch memory, shape (rows, row_nbytes)."""
-    flat, row_nbytes, pixel_nbytes = rows.flat, rows.row_nbytes, rows.pixel_nbytes
-    start, stop = rows.first * row_nbytes, rows.last * row_nbytes
-    residuals = scratch.get("paeth" if kind == PAETH else "average", stop - start)
-    prediction = residuals[pixel_nbytes:]
-    left = flat[start : stop - pixel_nbytes]
-    current = flat[start + pixel_nbytes : stop]
+def residuals(current: Bytes, above: Bytes, pixel_nbytes: int, kind: int) -> Bytes:
+    """Rows minus their prediction by SUB, AVERAGE or PAETH; ``above`` holds the row above each.
+
+    Both are contiguous, of shape (rows, row_nbytes), and so is what is returned, in scratch memory.
+    """
+    matrix = scratch.get("paeth" if kind == PAETH else "average", current.size).reshape(current.shape)
+    flat, up = current.reshape(-1), above.reshape(-1)
+    left, prediction = flat[:-pixel_nbytes], matrix.reshape(-1)[pixel_nbytes:]
     if kind == SUB:
-        np.subtract(current, left, out=prediction)
-    else:
-        up = flat[start - row_nbytes + pixel_nbytes : stop - row_nbytes]
-        if kind == AVERAGE:
-            _predict_average(left, up, prediction)
-        else:
-            upper_left = flat[start - row_nbytes : stop - row_nbytes - pixel_nbytes]
-            _predict_paeth(left, up, upper_left, prediction)
-        np.subtract(current, prediction, out=prediction)
-    shape = (rows.last - rows.first, row_nbytes)
-    matrix = residuals.reshape(shape)
-    column = flat[start:stop].reshape(shape)[:, :pixel_nbytes]
-    if kind == SUB:
-        matrix[:, :pixel_nbytes] = column
+        np.subtract(flat[pixel_nbytes:], left, out=prediction)
+        matrix[:, :pixel_nbytes] = current[:, :pixel_nbytes]
         return matrix
-    above = flat[start - row_nbytes : stop - row_nbytes].reshape(shape)[:, :pixel_nbytes]
-    np.subtract(column, above >> 1 if kind == AVERAGE else above, out=matrix[:, :pixel_nbytes])
+    if kind == AVERAGE:
+        _predict_average(left, up[pixel_nbytes:], prediction)
+    else:
+        _predict_paeth(left, up[pixel_nbytes:], up[:-pixel_nbytes], prediction)
+    np.subtract(flat[pixel_nbytes:], prediction, out=prediction)
+    first = above[:, :pixel_nbytes]
+    np.subtract(
+        current[:, :pixel_nbytes], first >> 1 if kind == AVERAGE else first, out=matrix[:, :pixel_nbytes]
+    )
     return matrix
 
 

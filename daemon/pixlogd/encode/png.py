@@ -75,7 +75,9 @@ def _deflate(raster: Raster, plan: Plan, deflater: Deflater) -> Iterable[bytes]:
     for start in range(0, raster.height, band_rows):
         stop = min(start + band_rows, raster.height)
         out = band[: (stop - start) * (row_nbytes + 1)]
-        filter_rows(raster.rows(start, stop), plan.filter_kind, out.reshape(stop - start, -1))
+        rows_out = out.reshape(stop - start, -1)
+        for first, last, kind in plan.runs(start, stop):
+            filter_rows(raster.rows(first, last), kind, rows_out[first - start : last - start])
         if data := deflater.compress(out):
             yield data
     if data := deflater.flush():

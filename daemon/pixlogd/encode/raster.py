@@ -33,6 +33,12 @@ class Raster(NamedTuple):
         np.copyto(band.view(">u2").reshape(last - start, -1), self.swap[start:last])
         return Rows(band, first - start, last - start, self.row_nbytes, self.pixel_nbytes)
 
+    def pick(self, numbers: npt.NDArray[np.intp]) -> Bytes:
+        """A copy of the rows with these numbers, shape (*numbers.shape, row_nbytes)."""
+        if self.swap is None:
+            return self.flat.reshape(self.height, self.row_nbytes)[numbers]
+        return self.swap[numbers].astype(">u2").view(np.uint8)
+
 
 def raster_of(pixels: npt.NDArray[Any]) -> Raster:
     """Rows of a C-contiguous bool, uint8 or uint16 array of shape (H, W) or (H, W, C)."""
