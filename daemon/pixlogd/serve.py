@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import faulthandler
 import gc
 import logging
-import logging.handlers
 import os
 import socket
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from pixlog.environment import PIXLOG_HOST
 from pixlog.errors import ConfigError, PixlogError, RunDirError
 from pixlogd.allocator import keep_freed_memory
 from pixlogd.config.settings import Settings
 from pixlogd.descriptors import raise_limit
+from pixlogd.run_log import RunLog
 from pixlogd.server import AlreadyServed, run_server
 
 log = logging.getLogger("pixlogd")
 
-_LOG_NBYTES = 4 * 1024 * 1024
-_LOG_BACKUPS = 3
-_kept_open: list[BinaryIO] = []
-"""For faulthandler, which writes to a descriptor and does not keep the file that it belongs to."""
 _OBJECTS_BETWEEN_COLLECTIONS = 20_000
 
 
@@ -150,20 +145,10 @@ def _log_into(run_dir: Path, settings: Settings) -> None:
     """Log to ``daemon.log`` in the run directory, created on the first line; nowhere when it cannot be."""
     try:
         os.makedirs(run_dir, exist_ok=True)
-        handler: logging.Handler = logging.handlers.RotatingFileHandler(
-            run_dir / "daemon.log", maxBytes=_LOG_NBYTES, backupCount=_LOG_BACKUPS, encoding="utf-8"
-        )
-        _log_fatal_signals(run_dir / "daemon.log")
+        handler: logging.Handler = RunLog(run_dir / "daemon.log")
     except OSError:
         handler = logging.NullHandler()
     _log_with(handler, settings)
-
-
-def _log_fatal_signals(path: Path) -> None:
-    """Have a crash below Python (SIGSEGV, SIGBUS, SIGABRT, ...) leave a traceback at the end of the log."""
-    file = path.open("ab", buffering=0)
-    _kept_open.append(file)
-    faulthandler.enable(file)
 
 
 def _log_to_stderr(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pixlog.protocol import Header
 from pixlogd.rundir.open_run import ClientRecord, OpenRun
+from pixlogd.tally import LATENCY_BOUNDS_S, Histogram
 
 if TYPE_CHECKING:
     from pixlogd.server import Server
@@ -42,6 +43,8 @@ def _run_status(run: OpenRun) -> Header:
         "queued": run.queued,
         "images_per_s": images_per_s,
         "mb_per_s": bytes_per_s / 1e6,
+        "encode_latency": _latency(run.encode_latency),
+        "write_latency": _latency(run.write_latency),
         "trouble": run.trouble,
         "recovering": {
             "active": run.recovery.begun_count > 0,
@@ -51,6 +54,11 @@ def _run_status(run: OpenRun) -> Header:
         },
         "clients": [_client_status(record) for record in run.clients.values()],
     }
+
+
+def _latency(histogram: Histogram) -> Header:
+    """Return a histogram: how many calls took up to each bound, one after the other, and beyond the last."""
+    return {"bounds_s": LATENCY_BOUNDS_S, "counts": histogram.counts, "sum_s": histogram.sum_s}
 
 
 def _client_status(record: ClientRecord) -> Header:

@@ -107,6 +107,21 @@ def test_status_shows_daemon_run_and_clients(
     ]
 
 
+def test_status_says_how_long_half_of_the_calls_took(
+    written: WrittenRun, fakes: FakeDaemons, pixlog_command: Command
+) -> None:
+    """Of each histogram the bound below which the median lies; nothing where no call was worked on yet."""
+    bounds_s = [0.001, 0.01, 0.1]
+    encode = {"bounds_s": bounds_s, "counts": [1, 4, 4, 0], "sum_s": 0.5}
+    write = {"bounds_s": bounds_s, "counts": [0, 0, 0, 3], "sum_s": 9.0}
+    fakes.add("/s/a.sock", _run(written.path, encode_latency=encode, write_latency=write))
+    words = " ".join(pixlog_command("status", written.path).out.split())
+    assert "12.3 MB written, encode ≤ 10 ms, write > 100 ms client" in words
+    none = {"bounds_s": bounds_s, "counts": [0, 0, 0, 0], "sum_s": 0.0}
+    fakes.add("/s/a.sock", _run(written.path, encode_latency=none, write_latency=none))
+    assert "12.3 MB written client" in " ".join(pixlog_command("status", written.path).out.split())
+
+
 def test_status_all_shows_every_daemon(fakes: FakeDaemons, pixlog_command: Command, tmp_path: Path) -> None:
     """--all shows each daemon, and on stderr those that give no answer."""
     fakes.add("/s/a.sock", _run(tmp_path / "a"), pid=11)

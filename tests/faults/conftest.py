@@ -10,7 +10,7 @@ from fault_plan import FaultPlan
 from nursery import Nursery
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def plan(request: pytest.FixtureRequest) -> FaultPlan:
     """Return the test's plan; its seed is printed where pytest shows it when the test fails."""
     return FaultPlan(request.node.nodeid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path, runtime_dir: Path) -
 def test_metrics_say_what_client_and_status_say(
     run_dir: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    """Accepted, saved, failed and dropped by reason, and bytes, are the same in all three places."""
+    """Counts by end and reason, bytes, queues and latencies are the same wherever they are said."""
     monkeypatch.setenv("PIXLOG_METRICS", address)
     with pixlog.connect(run_dir, buffer_bytes="64KiB", on_full="drop_newest") as client:
         for step in range(5):
@@ -93,13 +94,16 @@ def test_metrics_say_what_client_and_status_say(
         for reason, count in reasons.items():
             assert sample(f"pixlog_{end}_calls_total", reason=reason) == count
     assert sample("pixlog_connected_clients") == 1
-    assert sample("pixlog_queued_calls", client=client.id, rank="0") == 0
+    assert sample("pixlog_queued_calls", client=client.id, rank="0") == run["queued"] == stats.pending == 0
     for name in ("encode", "write"):
         assert (
             sample(f"pixlog_{name}_seconds_count") == sample(f"pixlog_{name}_seconds_bucket", le="+Inf") == 5
         )
         buckets = [sample(f"pixlog_{name}_seconds_bucket", le=str(bound)) for bound in LATENCY_BOUNDS_S]
-        assert buckets == sorted(buckets)
+        said = run[f"{name}_latency"]
+        assert buckets == list(accumulate(said["counts"][:-1]))
+        assert said["bounds_s"] == list(LATENCY_BOUNDS_S)
+        assert sample(f"pixlog_{name}_seconds_sum") == pytest.approx(said["sum_s"], abs=1e-6)
         assert sample(f"pixlog_{name}_seconds_sum") > 0
 
 

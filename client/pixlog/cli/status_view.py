@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -54,7 +55,19 @@ def _run_line(run: dict[str, Any]) -> Text:
         f", {run['queued']:,} queued; {run['images_per_s']:.1f} images/s, {run['mb_per_s']:.1f} MB/s, "
         f"{nbytes_text(run['bytes'])} written"
     )
+    for name in ("encode", "write"):
+        if (bound := _median_text(run.get(f"{name}_latency"))) is not None:
+            line.append(f", {name} {bound}")
     return line
+
+
+def _median_text(latency: dict[str, Any] | None) -> str | None:
+    """Return within what time half of the calls were done, as far as a histogram tells; None without any call."""
+    if latency is None or not (total := sum(latency["counts"])):
+        return None
+    index = next(index for index, below in enumerate(accumulate(latency["counts"])) if 2 * below >= total)
+    bounds_s = latency["bounds_s"]
+    return f"≤ {1e3 * bounds_s[index]:g} ms" if index < len(bounds_s) else f"> {1e3 * bounds_s[-1]:g} ms"
 
 
 def _clients_table(clients: Sequence[dict[str, Any]]) -> RenderableType:
