@@ -298,10 +298,10 @@ def test_drops_while_nobody_listens_take_little_memory_and_keep_their_rows(
     daemon.cut()
     wait_until(lambda: not client._delivery._link.up)
     receipts = [client.log_image("k", image(step, 100), step=step) for step in range(5000)]
-    packed = client._delivery._packed
+    packed = client._delivery._ledger.packed
     assert packed.count >= 4096
     assert packed.nbytes < 100 * packed.count
-    assert len(client._delivery._pending) < 1200
+    assert len(client._delivery._ledger.pending) < 1200
     stats = client.stats()
     assert (stats.accepted, stats.pending) == (5000, 5000)
     assert (receipts[2000].state, str(receipts[2000].reason)[:13]) == ("dropped", "buffer full: ")

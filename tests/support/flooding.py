@@ -54,7 +54,7 @@ def flood(plan: Plan, speaker: Speaker) -> None:
     took_s = time.monotonic() - began
     after = memory_of()
     cost: dict[str, Any] = {"before": before, "after": after, "took_s": took_s, "accepted": plan["count"] + 1}
-    pending = client._delivery._pending
+    pending = client._delivery._ledger.pending
     speaker.say_json("spilled", [seq for seq, call in list(pending.items()) if call.spilled is not None])
     speaker.say_json("flooded", cost)
     if plan.get("stay"):

@@ -1,0 +1,54 @@
+"""Calls that were made in the middle of another call of the same thread, by a signal handler or a destructor.
+
+Such a call cannot wait for the critical section that it interrupted.  It is copied and left to the link's thread, which
+accepts what was deferred in the order in which it came.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from pixlog.protocol import Header, PackedMap
+from pixlog.receipt import Receipt
+from pixlog.sending.gather import Pixels, lay_out, private_copy
+from pixlog.sending.ledger import Ledger
+
+
+class DeferredCalls:
+    """The deferred calls of one client."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._calls: deque[tuple[PackedMap, Header, Sequence[Pixels], Receipt]] = deque()
+
+    def __len__(self) -> int:
+        """How many calls are deferred."""
+        return len(self._calls)
+
+    def put(self, header: PackedMap, last: Header, pixels: Sequence[Pixels], receipt: Receipt) -> None:
+        """Leave a call to the link's thread, because this one is in the middle of another."""
+        self._calls.append((header, last, [private_copy(piece) for piece in pixels], receipt))
+        self._ledger.link.wake()
+
+    def take_all(
+        self,
+        submit: Callable[[PackedMap, Header, Sequence[Pixels], Receipt], None],
+        fail: Callable[[PackedMap, Header, str, Receipt], None],
+    ) -> None:
+        """Have what was deferred accepted, in order, as far as there is room without waiting."""
+        ledger = self._ledger
+        while self._calls:
+            header, last, pixels, receipt = self._calls[0]
+            if ledger.options.on_full == "block" and not ledger.link.stopping and not self._fits(pixels):
+                return  # the room that it has to wait for is made by this very thread
+            try:
+                submit(header, last, pixels, receipt)
+            except Exception as exc:
+                fail(header, last, f"{type(exc).__name__}: {exc}", receipt)
+            finally:
+                self._calls.popleft()
+
+    def _fits(self, pixels: Sequence[Pixels]) -> bool:
+        with self._ledger.lock:
+            return self._ledger.has_room(lay_out(pixels)[1])

@@ -1,0 +1,81 @@
+"""Calls that are accepted and not sent yet: their pixels, or those of a call that they point at, are on their way.
+
+A call whose pixels come from a device is pending like any other, but *held*: its frame is sent when they have arrived,
+see :mod:`pixlog.sending.arrivals`.  Frames are therefore not always sent in the order of their numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pixlog.protocol import Header
+from pixlog.sending.arrivals import Arrival
+from pixlog.sending.gather import Move
+from pixlog.sending.ledger import Ledger
+from pixlog.sending.pending import Pending
+
+
+def hold(ledger: Ledger, pending: Pending, moves: Sequence[Move], behind: int | None) -> None:
+    """Locked: hold a call back until its pixels have arrived, or until the call that it points at is sent."""
+    if moves:
+        assert pending.region is not None
+        pending.arrival = Arrival(pending.region, moves)
+    earlier = ledger.pending.get(behind) if behind is not None else None
+    if earlier is not None and earlier.held:
+        pending.behind = behind
+
+
+def last_held(ledger: Ledger, items: Sequence[Header]) -> int | None:
+    """Return the last call of this client that ``items`` point at and that may be held; None without any."""
+    if not len(ledger.arrivals):
+        return None
+    seqs = [
+        item["data"]["seq"]
+        for item in items
+        if item["data"]["kind"] == "ref" and item["data"]["client"] == ledger.client
+    ]
+    return max(seqs, default=None)
+
+
+def send_arrived(ledger: Ledger, arrived: Sequence[tuple[int, Arrival]]) -> None:
+    """Send calls whose pixels have arrived, or failed rows in their place."""
+    with ledger.lock:
+        if ledger.ended:
+            return
+        ledger.enter()
+        for seq, arrival in arrived:
+            pending = ledger.pending.get(seq)
+            if pending is None or pending.arrival is not arrival:
+                continue
+            if arrival.error is not None:
+                pending.give_up(pending.header(), f"copy from the device: {arrival.error}")
+            pending.arrival = None
+            _send_late(ledger, seq, pending)
+        ledger.leave()
+
+
+def _send_late(ledger: Ledger, seq: int, pending: Pending) -> None:
+    """Locked: send a call unless something still holds it, and those that were behind it."""
+    if pending.held:
+        return
+    pending.late = ledger.next_late()
+    ledger.link.send(pending.buffers())
+    for number, follower in list(ledger.pending.items()):
+        if follower.behind == seq:
+            follower.behind = None
+            _send_late(ledger, number, follower)
+
+
+def give_up_held(ledger: Ledger) -> list[Pending]:
+    """Locked: let each call that is still held fail, and those that follow it be sent; return them all."""
+    held = [pending for _, pending in sorted(ledger.pending.items()) if pending.held]
+    arriving = [pending for pending in held if pending.arrival is not None]
+    for pending in arriving:
+        pending.give_up(pending.header(), "copy from the device: not finished when the client was closed")
+    if arriving:
+        ledger.notices.note(
+            "arriving",
+            "",
+            f"closed before {len(arriving)} images were copied from their device: they fail",
+        )
+    return held

@@ -1,0 +1,207 @@
+"""What one client has accepted and not settled, and the section in which that is changed.
+
+Theory of operation
+    A call is in the ledger from the moment at which it has its number until the daemon acknowledges its row.
+    ``accepted = saved + failed + dropped + pending`` at every moment.  What memory, spill and link hold is derived
+    from the calls that are pending, so that it can be derived again.
+
+Interruption
+    Ctrl-C may strike between any two bytecodes, and so may a signal handler or a destructor that logs an image
+    itself.  Two things keep that harmless here.
+
+    A critical section, from :meth:`Ledger.enter` to :meth:`Ledger.leave`, marks the state as dirty while it changes
+    it; whoever enters next and finds the mark rebuilds what can be derived (free space, the next number) from what is
+    pending, and has the link say everything again.  A call that ends by an exception between its two sections leaves
+    its receipt in ``given_up``, and whoever enters next takes its region back.
+
+    Nothing is said to ``logging`` under the lock: a handler may itself log images.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pixlog.errors import ClientClosed
+from pixlog.notices import Notices, kind_of
+from pixlog.options import ClientOptions
+from pixlog.protocol import Header, Kind, encode_head
+from pixlog.receipt import Receipt
+from pixlog.sending.arena import ArenaPool, Region
+from pixlog.sending.arrivals import Arrivals
+from pixlog.sending.link import Link
+from pixlog.sending.packed_outcomes import PackedOutcomes
+from pixlog.sending.pending import Counts, Pending
+from pixlog.sending.spill import Spill
+
+_KEPT_NBYTES: Final = 1024  # what a pending call occupies beside its pixels, generously
+
+
+class Ledger:
+    """The calls of one client and the counts of them.
+
+    ``lock`` is never entered twice, but :attr:`owns_lock` tells whether this thread has it.  What is *locked* is called
+    with it held, between :meth:`enter` and :meth:`leave`.
+    """
+
+    def __init__(
+        self,
+        identity: Header,
+        run_dir: Path,
+        options: ClientOptions,
+        lock: threading.RLock,
+        pool: ArenaPool,
+        link: Link,
+        arrivals: Arrivals,
+        notices: Notices,
+    ) -> None:
+        self.client: Final[str] = identity["client"]
+        self.identity: Final = identity
+        self.options: Final = options
+        self.notices: Final = notices
+        self.lock: Final = lock
+        self.owns_lock: Callable[[], bool] = lock._is_owned  # type: ignore[attr-defined]
+        self.pool: Final = pool
+        self.link: Final = link
+        self.arrivals: Final = arrivals
+        self.spill: Final = Spill(run_dir / "spill", self.client, options.spill_bytes, self._hello_frame)
+        self.counts: Final = Counts()
+        self.pending: dict[int, Pending] = {}
+        self.packed: Final = PackedOutcomes()
+        self.next_seq = 0
+        self.reserved: dict[Receipt, Region] = {}
+        self.given_up: deque[Receipt] = deque()
+        self.left_count = 0
+        self.ended = False
+        self.abandoned = False
+        self._dirty = False
+        self._late_count = 0
+        self._settled = threading.Condition()
+        self._waiter_count = 0
+
+    # The critical section
+
+    def enter(self) -> None:
+        """With the lock held: begin to change the state; raises ClientClosed when there is none any more."""
+        if self.ended:
+            raise ClientClosed("the client was closed meanwhile")
+        if self._dirty:
+            self._repair()
+        self._dirty = True
+        while self.given_up:
+            region = self.reserved.pop(self.given_up[0], None)
+            if region is not None:
+                self.pool.release(region)
+            self.given_up.popleft()
+
+    def leave(self) -> None:
+        """With the lock held: the state is consistent again.  A section that was cut short never comes here."""
+        self._dirty = False
+
+    def _repair(self) -> None:
+        """Locked: derive everything again from what is pending, after a section was cut short."""
+        used = {id(entry.region): entry.region for entry in self.pending.values() if entry.region is not None}
+        self.reserved = {
+            receipt: region for receipt, region in self.reserved.items() if id(region) not in used
+        }
+        self.pool.rebuild([*used.values(), *self.reserved.values()])
+        self.spill.rebuild(entry.spilled for entry in self.pending.values() if entry.spilled is not None)
+        for block in self.packed:
+            for seq in block.seqs:
+                self.pending.pop(seq, None)
+        self.next_seq = max(self.next_seq, max(self.pending, default=-1) + 1)
+        self.counts.accepted = self.next_seq
+        for pending in self.pending.values():
+            self._watch(pending)
+        self.link.break_off()
+
+    # Accepting
+
+    def admit(self, pending: Pending, nbytes: int) -> None:
+        """Locked: the call is accepted from here on, whatever happens."""
+        pending.receipt.seq = self.next_seq
+        self.pending[self.next_seq] = pending
+        self.next_seq += 1
+        self.counts.accepted = self.next_seq
+        self.counts.nbytes += nbytes
+        if pending.arrival is None and pending.behind is None:
+            self.link.send(pending.buffers())
+        else:
+            self._watch(pending)
+
+    def _watch(self, pending: Pending) -> None:
+        """Locked: have the pixels of a held call copied; a second time, do nothing."""
+        if pending.arrival is not None:
+            self.arrivals.watch(pending.receipt.seq, pending.arrival)
+
+    def next_late(self) -> tuple[int, int]:
+        """Locked: return the place, among all that were sent, of a call that is sent late, now."""
+        self._late_count += 1
+        return self.next_seq, self._late_count
+
+    @property
+    def kept_nbytes(self) -> int:
+        """What the calls that wait take of the budget beside their pixels."""
+        return len(self.pending) * _KEPT_NBYTES + self.packed.nbytes
+
+    def has_room(self, nbytes: int) -> bool:
+        """Locked: whether ``nbytes`` more, and what is kept of each pending call, are within the budget."""
+        kept_nbytes = len(self.pending) * _KEPT_NBYTES
+        return self.pool.used_nbytes + nbytes + kept_nbytes <= self.options.buffer_bytes
+
+    # Settling
+
+    def settle(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Settle the calls that the daemon acknowledges, and wake who waits for them."""
+        with self.lock:
+            self.enter()
+            for seq, state, reason, paths, notes in rows:
+                pending = self.pending.get(seq)
+                if pending is None:
+                    continue
+                if pending.arrival is not None:  # nobody was told of it, and a device writes into its region
+                    continue
+                if pending.region is not None:
+                    self.pool.release(pending.region)
+                if pending.spilled is not None:
+                    self.spill.release(pending.spilled)
+                self.counts.settle(state, reason)
+                pending.receipt.settle(state, reason, paths)
+                if state == "failed" and not pending.outcome:
+                    self.notices.note("failed", pending.receipt.key, f"failed: {reason}")
+                for note in notes:
+                    self.notices.note(kind_of(note), pending.receipt.key, note)
+                del self.pending[seq]  # last: who sees it gone, without the lock, may look at all the rest
+            self.leave()
+        if self._waiter_count:
+            with self._settled:
+                self._settled.notify_all()
+
+    def wait(self, predicate: Callable[[], bool], timeout_s: float | None) -> bool:
+        """Wait until ``predicate`` holds; return whether it does.  None waits without limit.
+
+        In a forked child nobody will ever settle what the parent logged, so there it does not wait.
+        """
+        if self.abandoned:
+            return predicate()
+        with self._settled:
+            self._waiter_count += 1
+            try:
+                return self._settled.wait_for(predicate, timeout_s)
+            finally:
+                self._waiter_count -= 1
+
+    # Who this is
+
+    def hello(self) -> Header:
+        """Return the header of HELLO: who this is, and the lowest number that is not acknowledged."""
+        resume = min(self.pending.copy(), default=self.next_seq)
+        if (packed := self.packed.lowest_seq) is not None:
+            resume = min(resume, packed)
+        return {**self.identity, "resume": resume, "again": self.next_seq > 0}
+
+    def _hello_frame(self) -> bytes:
+        return encode_head(Kind.HELLO, self.hello())

@@ -1,0 +1,58 @@
+"""When outcomes are packed, and when they are said: while no daemon is there, and once there is one again.
+
+What a block of them is, and why, is told in :mod:`pixlog.sending.packed_outcomes`.
+"""
+
+from __future__ import annotations
+
+from pixlog.receipt import Receipt
+from pixlog.sending.ledger import Ledger
+from pixlog.sending.packed_outcomes import BLOCK_COUNT, Block
+from pixlog.sending.pending import Pending
+
+
+class Packing:
+    """Packs the outcomes of one client, a thousand at a time."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._outcome_count = 0
+
+    def count_outcome(self) -> None:
+        """Account for a call that was over before it began."""
+        self._outcome_count += 1
+        if self._outcome_count >= BLOCK_COUNT:
+            self._pack()
+
+    def _pack(self) -> None:
+        """Where no daemon is there, make small what only waits for its row; the calls are over for their receipts."""
+        ledger = self._ledger
+        with ledger.lock:
+            ledger.enter()
+            self._outcome_count = 0
+            if not ledger.link.up:
+                over = [(seq, call) for seq, call in sorted(ledger.pending.items()) if call.outcome]
+                for start in range(0, len(over) - BLOCK_COUNT + 1, BLOCK_COUNT):
+                    calls = over[start : start + BLOCK_COUNT]
+                    block = Block.of([(seq, bytes(call.head)) for seq, call in calls])
+                    for _, call in calls:
+                        header = call.header()
+                        call.receipt.settle(header["state"], header["reason"], [])
+                    ledger.packed.add(block)
+                    for seq, _ in calls:
+                        del ledger.pending[seq]
+            ledger.leave()
+
+    def unpack(self) -> None:
+        """Locked: say a block of calls that are over, when those before it have their rows."""
+        ledger = self._ledger
+        block = ledger.packed.first()
+        if block is None or not ledger.link.up or len(ledger.pending) > BLOCK_COUNT:
+            return
+        for seq, head in block.frames():
+            late = ledger.next_late()
+            receipt = Receipt(ledger, ledger.client, "", 0)
+            receipt.seq = seq
+            ledger.pending[seq] = Pending(head, receipt, outcome=True, late=late)
+            ledger.link.send((head,))
+        ledger.packed.remove(block)
