@@ -128,7 +128,7 @@ def test_image_logged_now_is_shown_within_two_seconds(
 
 
 def test_live_rows_keep_the_place_in_a_descending_gallery(open_page: OpenPage, tmp_path: Path) -> None:
-    """New rows that sort before what one looks at do not move it."""
+    """New rows that sort before what one looks at do not move it, however they come."""
     run = WrittenRun(tmp_path / "run")
     for step in range(200):
         run.image("k", step, flat(step))
@@ -139,9 +139,10 @@ def test_live_rows_keep_the_place_in_a_descending_gallery(open_page: OpenPage, t
             lambda: page.locator(".tile.waiting:visible").count() == 0 and len(visible_places(page)) > 8
         )
         row, top = page.evaluate(_MIDDLE_TILE)
-        for step in range(200, 260):
-            run.image("k", step, flat(step % 250))
-        expect(page.locator("#gallery-count")).to_have_text("260 rows")
+        for first, end in ((200, 203), (203, 207), (207, 260)):  # lines of tiles are full only at the end
+            for step in range(first, end):
+                run.image("k", step, flat(step % 250))
+            expect(page.locator("#gallery-count")).to_have_text(f"{end} rows")
         tile = page.locator(f'.tile[data-row="{row}"]:visible')
         expect(tile).to_be_visible()
         assert abs(tile.evaluate("(element) => element.getBoundingClientRect().top") - top) <= 1

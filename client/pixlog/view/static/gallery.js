@@ -24,6 +24,7 @@ const scroller = h("div", { class: "scroller", tabIndex: -1, on: { scroll: () =>
 
 export const gallery = h("section", { class: "gallery", "aria-label": "Gallery", hidden: true }, h("div", { class: "gallery-head" }, iconButton("previous", "Back to the board (g)", () => update({ view: "board" })), title, key, h("span", { class: "dim", text: "sort" }), sort, direction, caption, counted), scroller);
 
+let held = null; // {anchor, offset, scrollTop}: the tile that the last change kept in its place, and where that was
 let rows = []; // {run, id, value}
 let items = []; // {run, id, image, value}
 let lengths = new Map(); // "run/id" → images of a row that has several
@@ -72,16 +73,24 @@ async function lengthsOf(name) {
   return known;
 }
 
-/** Change the tiles so that the one at the top of the window stays there, wherever it has gone. */
+/**
+ * Change the tiles so that the one at the top of the window stays there, wherever it has gone. Until one scrolls it is
+ * the same tile: another one of its line, taken anew at each change, would be moved by a line now and then.
+ */
 function keepPlace(change) {
   const top = Math.floor(scroller.scrollTop / shape.height) * shape.columns;
-  const anchor = scroller.scrollTop > 0 ? items[top] : null;
-  const offset = scroller.scrollTop - Math.floor(top / shape.columns) * shape.height;
+  const isUnmoved = held?.scrollTop === scroller.scrollTop;
+  const anchor = isUnmoved ? held.anchor : scroller.scrollTop > 0 ? items[top] : null;
+  const offset = isUnmoved ? held.offset : scroller.scrollTop - Math.floor(top / shape.columns) * shape.height;
   change();
   measure();
+  held = null;
   if (anchor) {
     const at = items.findIndex((item) => item.id === anchor.id && item.run === anchor.run && item.image === Math.min(anchor.image, (lengths.get(`${item.run}/${item.id}`) ?? 1) - 1));
-    if (at >= 0) scroller.scrollTop = Math.floor(at / shape.columns) * shape.height + offset;
+    if (at >= 0) {
+      scroller.scrollTop = Math.floor(at / shape.columns) * shape.height + offset;
+      held = { anchor, offset, scrollTop: scroller.scrollTop };
+    }
   }
   for (const cell of tiles.values()) recycle(cell);
   tiles.clear();
