@@ -236,6 +236,23 @@ def test_address_brings_back_the_same_place(page: Page, open_page: Callable[...,
     expect_reds(other, "val/input", [51])
 
 
+def test_address_opens_the_image_that_was_open(page: Page, open_page: Callable[..., Any]) -> None:
+    """The link of an image, of a rank and within a list too, shows it large elsewhere; closed, it is the place again."""
+    for key, cell, where in (("val/pred", 1, "step 11  ·  rank 1"), ("train/batch", 3, "step 4")):
+        card(page, key).locator(".cell").nth(cell).click()
+        page.locator("dialog.lightbox[data-shown]").wait_for()
+        page.keyboard.press("ArrowLeft")
+        shown = page.locator("#lightbox-where").inner_text()
+        other = open_page(page.url)
+        other.locator("dialog.lightbox[data-shown]").wait_for()
+        expect(other.locator("dialog.lightbox h2")).to_have_text(key)
+        expect(other.locator("#lightbox-where")).to_have_text(shown)
+        assert where.split(" ")[0] in shown
+        page.keyboard.press("Escape")
+        expect(page.locator("dialog.lightbox")).to_have_count(0)
+        assert "image=" not in page.url
+
+
 def test_sizes_and_theme_are_kept(page: Page) -> None:
     """Plus makes images larger, t turns the theme; both last over a reload."""
     settle(page)

@@ -46,7 +46,7 @@ class Card {
     this.element = h(
       "article",
       { class: "card", "aria-label": key, data: { key } },
-      h("header", {}, h("h2", { title: key }, h("button", { type: "button", class: "title", title: `${key}: all of it in the gallery`, on: { click: () => update({ view: "gallery", galleryKey: key }) } }, ...titleParts(key))), this.pin, this.link, this.where),
+      h("header", {}, h("h2", { title: key }, h("button", { type: "button", class: "title", title: `${key}: all of it in the gallery`, on: { click: () => update({ view: "gallery", galleryKey: key }) } }, h("span", { class: "whole" }, ...titleParts(key)))), h("span", { class: "tools" }, this.pin, this.link), this.where),
       this.own,
       this.body,
       this.more,

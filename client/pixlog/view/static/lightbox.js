@@ -11,11 +11,20 @@ import { fillHistogram } from "./histogram.js";
 import { fillOverlayPanel, setOverlay } from "./overlay-panel.js";
 import { classesAt, hasOverlays, loadOverlays } from "./overlays.js";
 import { Stage, valuesAt } from "./stage.js";
-import { state, watch } from "./state.js";
+import { state, update, watch } from "./state.js";
 
 const VALUES_AFTER_MS = 120;
 
 let open = null;
+
+/** Show the image again that the address names, if the runs have it. */
+export function reopen() {
+  const said = state.opened;
+  const table = state.runs[said?.run]?.table;
+  const id = table?.idOf(said.key, said.rank, said.time);
+  if (id === undefined) return update({ opened: null });
+  openLightbox(() => Array.from(table.seriesOf(said.key).get(said.rank)?.ids ?? [id], (one) => ({ run: said.run, id: one })), { run: said.run, id, image: said.image }, null);
+}
 
 /** Show an image; `source()` gives the rows that the arrow keys go through, as {run, id}. */
 export function openLightbox(source, ref, opener) {
@@ -35,6 +44,7 @@ class Lightbox {
     this.overlayPanel = h("div", { class: "overlay-panel" });
     this.overlayPart = h("section", { "aria-label": "Overlays" }, h("h3", { text: "Overlays" }), this.overlayPanel);
     this.histogram = h("div", {});
+    this.histogramPart = h("section", { "aria-label": "Histogram" }, h("h3", { text: "Histogram" }), this.histogram);
     this.details = h("div", { class: "details" });
     this.caption = h("p", { class: "caption" });
     this.range = h("input", { type: "range", min: 0, max: 0, step: 1, id: "lightbox-slider", "aria-label": "Row", on: { input: () => this.go(Number(this.range.value) - this.place()) } });
@@ -55,7 +65,7 @@ class Lightbox {
         h("div", { class: "row tight" }, this.compareButton, this.linkedButton, this.pathButton, iconButton("download", "Download (d)", () => this.save(), { id: "download" })),
         iconButton("close", "Close (Esc)", () => this.dialog.close()),
       ),
-      h("div", { class: "body" }, h("div", { class: "stage-frame" }, this.stage.canvas, this.problem, this.readout, this.images), h("aside", { class: "panel", tabIndex: 0, "aria-label": "About this image" }, this.caption, this.overlayPart, h("section", { "aria-label": "Histogram" }, h("h3", { text: "Histogram" }), this.histogram), this.details)),
+      h("div", { class: "body" }, h("div", { class: "stage-frame" }, this.stage.canvas, this.problem, this.readout, this.images), h("aside", { class: "panel", tabIndex: 0, "aria-label": "About this image" }, this.caption, this.overlayPart, this.histogramPart, this.details)),
       h("footer", {}, this.range),
     );
     this.dialog.addEventListener("keydown", (event) => this.key(event));
@@ -77,7 +87,10 @@ class Lightbox {
     this.dialog.remove();
     clearTimeout(this.timer);
     this.turn++;
-    if (open === this) open = null;
+    if (open === this) {
+      open = null;
+      update({ opened: null });
+    }
     this.opener?.focus();
   }
 
@@ -112,15 +125,17 @@ class Lightbox {
       const image = row.images.find((one) => one.index === this.ref.image) ?? row.images[0] ?? null;
       if (image) this.ref = { run, id, image: image.index };
       Object.assign(this, { row, image });
+      update({ opened: { run, key: row.key, rank: row.rank, time: row.time, image: image?.index ?? 0 } });
       this.showHead();
       fillDetails(this.details, run, row, image);
       this.caption.textContent = caption(image?.caption);
       this.caption.hidden = !this.caption.textContent;
-      if (!image || image.path === null) return this.fail(row.reason ? `${row.state}: ${row.reason}` : image?.url ? `Stored elsewhere: ${image.url}` : row.state);
+      if (!image || image.path === null) return this.showNoPicture(row.reason ? `${row.state}: ${row.reason}` : image?.url ? `Stored elsewhere: ${image.url}` : row.state, row.state !== "saved" || !image?.url);
       const [picture, overlays] = await Promise.all([getPicture(run, id, image.index), hasOverlays(image) ? loadOverlays(run, row, image) : null]);
       if (turn !== this.turn) return;
       Object.assign(this, { overlays, picture });
       this.problem.hidden = true;
+      this.histogramPart.hidden = false;
       this.stage.values = null;
       this.stage.show([{ picture, overlays }]);
       this.stage.canvas.setAttribute("aria-label", `${row.key}, ${this.where.textContent}`);
@@ -132,16 +147,19 @@ class Lightbox {
         this.fetchNeighbours();
       }, VALUES_AFTER_MS);
     } catch (error) {
-      if (turn === this.turn) this.fail(error.message);
+      if (turn === this.turn) this.showNoPicture(error.message);
     }
   }
 
-  fail(text) {
+  /** Say why there is no picture; it is a problem unless the image is one that was logged as a URL. */
+  showNoPicture(text, isProblem = true) {
     Object.assign(this, { overlays: null, picture: null });
     this.stage.show([]);
     this.problem.hidden = false;
+    this.problem.classList.toggle("dim", !isProblem);
     this.problem.textContent = text;
     this.overlayPart.hidden = true;
+    this.histogramPart.hidden = true;
     fill(this.histogram);
     this.dialog.dataset.shown = `${this.ref.run}/${this.ref.id}/${this.ref.image}`;
   }
@@ -162,6 +180,7 @@ class Lightbox {
       const values = await getValues(this.ref.run, this.ref.id, this.ref.image);
       if (turn !== this.turn) return;
       this.stage.values = values;
+      this.stage.isTranslucent = values.channels === 2 || values.channels === 4;
       this.stage.draw();
       fillHistogram(this.histogram, values);
       if (this.cursor) this.showCursor(this.cursor);

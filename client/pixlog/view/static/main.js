@@ -4,6 +4,7 @@ import { board } from "./board.js";
 import { h, iconButton } from "./dom.js";
 import { gallery } from "./gallery.js";
 import { listen } from "./hotkeys.js";
+import { reopen } from "./lightbox.js";
 import { start } from "./live.js";
 import { overlayPopover } from "./overlay-panel.js";
 import { readAddress, state, update, watch } from "./state.js";
@@ -22,4 +23,6 @@ watch("view", () => (boardFrame.hidden = state.view !== "board"));
 watch("runs", () => (document.title = `${state.runs.map((run) => run.name).join(", ")} · pixlog`));
 listen();
 update({ view: state.view, sidebar: state.sidebar });
-start().catch((error) => main.append(h("p", { class: "empty failed", role: "alert", text: `The viewer does not answer: ${error.message}` })));
+// The page itself only ever replaces its address; one that was typed or pasted is another place.
+addEventListener("hashchange", () => location.reload());
+start().then(reopen).catch((error) => main.append(h("p", { class: "empty failed", role: "alert", text: `The viewer does not answer: ${error.message}` })));

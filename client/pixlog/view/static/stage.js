@@ -9,11 +9,12 @@ import { drawOverlays } from "./overlays.js";
 const MAX_SCALE = 64;
 const GRID_FROM_SCALE = 14;
 const NUMBERS_FROM_SCALE = 44;
+const CHECK_PX = 8;
 
 export class Stage {
   constructor(label, { onView = () => {}, onCursor = () => {}, onResize = () => {} } = {}) {
     this.canvas = h("canvas", { class: "stage", role: "img", "aria-label": label, tabIndex: 0 });
-    Object.assign(this, { onView, onCursor, onResize, layers: [], view: null, isFitted: true, split: null, values: null });
+    Object.assign(this, { onView, onCursor, onResize, layers: [], view: null, isFitted: true, split: null, values: null, isTranslucent: false });
     this.draw = perFrame(() => this.paint());
     this.listen();
     this.observer = new ResizeObserver(() => this.resized());
@@ -111,6 +112,7 @@ export class Stage {
     const { size, view, ratio } = this;
     if (!size || !view) return;
     const place = this.origin();
+    if (this.isTranslucent) this.paintChecks(context, place);
     this.layers.forEach((layer, index) => {
       context.save();
       if (index === 1 && this.split !== null) {
@@ -127,6 +129,20 @@ export class Stage {
       context.restore();
     });
     if (place.scale / ratio >= GRID_FROM_SCALE) this.paintGrid(context, place);
+  }
+
+  /** What is translucent lies over gray squares, so that it does not pass for dark or pale. */
+  paintChecks(context, { x, y, scale }) {
+    const { size, canvas } = this;
+    const side = Math.round(CHECK_PX * this.ratio);
+    const [left, top] = [Math.max(0, x), Math.max(0, y)];
+    const [right, bottom] = [Math.min(canvas.width, Math.round(x + size.width * scale)), Math.min(canvas.height, Math.round(y + size.height * scale))];
+    context.fillStyle = "#b4b4b4";
+    context.fillRect(left, top, right - left, bottom - top);
+    context.fillStyle = "#8c8c8c";
+    for (let row = top; row < bottom; row += side) {
+      for (let column = left + (((row - top) / side) % 2) * side; column < right; column += 2 * side) context.fillRect(column, row, Math.min(side, right - column), Math.min(side, bottom - row));
+    }
   }
 
   paintGrid(context, { x, y, scale }) {

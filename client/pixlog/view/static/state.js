@@ -1,5 +1,5 @@
 // What the page shows, in one object; whoever shows a part of it is told when that part changes.
-// What makes up a place goes into the address, what is taste into localStorage.
+// What makes up a place goes into the address, an image that is shown large included; what is taste into localStorage.
 
 const TASTE = "pixlog-view";
 const taste = readTaste();
@@ -24,6 +24,7 @@ export const state = {
   playing: false,
   data: 0, // grows whenever rows, filters or axis values changed
   compared: [], // {run, id, image}
+  opened: null, // {run, key, rank, time, image} of the image that is shown large; rows have other numbers in another viewer
   theme: taste.theme ?? "auto",
   cellPx: taste.cellPx ?? 176,
   sidebar: taste.sidebar ?? innerWidth > 760,
@@ -104,14 +105,20 @@ export function readAddress() {
   if (given.has("ranksOff")) state.ranksOff = new Set(given.get("ranksOff").split(",").map(Number));
   if (given.has("hide")) state.keysOff = new Set(given.getAll("hide"));
   state.descending = given.has("descending");
+  const [run, rank, time, image] = (given.get("image") ?? "").split(" ").map(Number);
+  if (given.has("key") && [run, rank, time, image].every(Number.isFinite)) state.opened = { run, key: given.get("key"), rank, time, image };
 }
 
-watch("view galleryKey axis where caption sort search at ranksOff keysOff descending", () => {
+watch("view galleryKey axis where caption sort search at ranksOff keysOff descending opened", () => {
   const said = new URLSearchParams();
   for (const [name, usual] of Object.entries(ADDRESSED)) if (state[name] !== usual) said.set(name, state[name]);
   if (state.at !== null) said.set("at", String(state.at));
   if (state.ranksOff.size) said.set("ranksOff", [...state.ranksOff].join(","));
   if (state.keysOff.size <= 100) for (const key of state.keysOff) said.append("hide", key);
   if (state.descending) said.set("descending", "");
+  if (state.opened) {
+    said.set("key", state.opened.key);
+    said.set("image", [state.opened.run, state.opened.rank, state.opened.time, state.opened.image].join(" "));
+  }
   history.replaceState(null, "", `#${said}`);
 });

@@ -53,6 +53,12 @@ export class RunTable {
     return added;
   }
 
+  /** The number of the row of a key that a rank logged at `time`, as the address of an image says; or undefined. */
+  idOf(key, rank, time) {
+    const of = this.idsOfKey[this.numberOfKey.get(key)];
+    return of?.ids.subarray(0, of.count).find((id) => this.columns.time[id] === time && this.columns.rank[id] === rank);
+  }
+
   rowCount(key) {
     return this.idsOfKey[this.numberOfKey.get(key)]?.count ?? 0;
   }

@@ -168,7 +168,7 @@ function showCounters() {
       : h("span", { class: `state ${live ? "live" : ""}`, title: live ? plural(sum("clients"), "client") : "No daemon is writing these runs" }, h("span", { class: "pulse" }), live ? "live" : exported ? `exported ${exported}` : newestS ? `last image ${ago(newestS)}` : "no images yet"),
     live && h("span", { class: "tabular", title: "Images that the daemon has and has not saved yet", text: `${count(sum("queued"))} queued` }),
     live && h("span", { class: "tabular wide-only", text: `${number(sum("images_per_s"), 3)} img/s` }),
-    h("span", { class: "tabular wide-only", text: plural(totals[0], "row") }),
+    h("span", { class: "tabular wide-only", text: `${count(totals[0])} saved` }),
     totals[1] > 0 && h("span", { class: "tabular failed", text: `${count(totals[1])} failed` }),
     totals[2] > 0 && h("span", { class: "tabular dropped", text: `${count(totals[2])} dropped` }),
     problems > 0 && h("span", { class: "tabular failed", title: "Lines of the manifest that are no rows; see  pixlog verify", text: `${count(problems)} unreadable` }),
