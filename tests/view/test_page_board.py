@@ -236,21 +236,30 @@ def test_address_brings_back_the_same_place(page: Page, open_page: Callable[...,
     expect_reds(other, "val/input", [51])
 
 
-def test_address_opens_the_image_that_was_open(page: Page, open_page: Callable[..., Any]) -> None:
-    """The link of an image, of a rank and within a list too, shows it large elsewhere; closed, it is the place again."""
-    for key, cell, where in (("val/pred", 1, "step 11  ·  rank 1"), ("train/batch", 3, "step 4")):
-        card(page, key).locator(".cell").nth(cell).click()
-        page.locator("dialog.lightbox[data-shown]").wait_for()
-        page.keyboard.press("ArrowLeft")
-        shown = page.locator("#lightbox-where").inner_text()
-        other = open_page(page.url)
-        other.locator("dialog.lightbox[data-shown]").wait_for()
-        expect(other.locator("dialog.lightbox h2")).to_have_text(key)
-        expect(other.locator("#lightbox-where")).to_have_text(shown)
-        assert where.split(" ")[0] in shown
-        page.keyboard.press("Escape")
-        expect(page.locator("dialog.lightbox")).to_have_count(0)
-        assert "image=" not in page.url
+@pytest.mark.parametrize(
+    ("key", "cell", "pressed", "where", "place"),
+    [
+        ("val/pred", 1, "ArrowLeft", "step 10  ·  rank 1  ·  11 / 12", []),
+        ("train/batch", 3, "ArrowUp", "step 4", ["3"]),
+    ],
+)
+def test_address_opens_the_image_that_was_open(
+    page: Page, open_page: Callable[..., Any], key: str, cell: int, pressed: str, where: str, place: list[str]
+) -> None:
+    """The link of an image, of a rank or within a list too, shows it large; once closed, it is the place again."""
+    card(page, key).locator(".cell").nth(cell).click()
+    page.locator("dialog.lightbox[data-shown]").wait_for()
+    page.keyboard.press(pressed)
+    expect(page.locator('.images [aria-pressed="true"]')).to_have_text(place)
+    expect(page.locator("#lightbox-where")).to_contain_text(where)
+    other = open_page(page.evaluate("location.href"))
+    other.locator("dialog.lightbox[data-shown]").wait_for()
+    expect(other.locator("dialog.lightbox h2")).to_have_text(key)
+    expect(other.locator("#lightbox-where")).to_contain_text(where)
+    expect(other.locator('.images [aria-pressed="true"]')).to_have_text(place)
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog.lightbox")).to_have_count(0)
+    assert "image=" not in page.evaluate("location.href")
 
 
 def test_sizes_and_theme_are_kept(page: Page) -> None:
