@@ -106,7 +106,8 @@ class Delivery:
             try:
                 self._open(timeout_s)
             except (PixlogError, OSError) as exc:
-                self._notices.note("late", "", f"not connected yet, images wait here: {exc}")
+                where = "on disk" if self._options.on_full == "spill" else "here"
+                self._notices.note("late", "", f"not connected yet, images wait {where}: {exc}")
                 pass_on(exc)
             finally:
                 self._link.ensure_started()
