@@ -180,6 +180,29 @@ def test_daemon_gives_up_on_a_disk_that_refuses_for_good(
         assert len(account.saved) >= 4
 
 
+def test_second_sigterm_ends_a_drain_at_once(
+    runtime_dir: Path, noise: Noise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told to stop twice, a daemon waits for its disk no longer; its client says everything to the next one."""
+    monkeypatch.setenv("PIXLOG_DRAIN_S", "1000")
+    with disk_of(runtime_dir, 2**20 + ROUND_NBYTES) as disk:
+        run = disk / "run"
+        with connected(run) as client:
+            log_all(client, noise, 3)
+            assert_all_settled(client)
+            daemon = daemons.the_daemon_of(runtime_dir)
+            with filled(disk):
+                log_all(client, noise, 20)
+                wait_until(lambda: status_of(run)["trouble"] == "No space left on device")
+                os.kill(daemon.pid, signal.SIGTERM)
+                wait_until(lambda: not socket_for(run).exists(), what="the drain to begin")
+                assert daemon.is_alive()
+                os.kill(daemon.pid, signal.SIGTERM)
+                wait_until(lambda: not daemon.is_alive(), timeout_s=30, what="the end of the daemon")
+            stats = check_and_close(client, run)
+            assert stats.saved == stats.accepted == 23
+
+
 def test_file_size_limit_begins_new_files(
     plan: FaultPlan, tmp_path: Path, run_dir: Path, runtime_dir: Path, nursery: Nursery
 ) -> None:
