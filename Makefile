@@ -12,6 +12,8 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet install
 STAMP = $(VENV)/.installed$(if $(WHEEL),-$(notdir $(WHEEL)))
 
 FIGURES = build/fault-figures.jsonl
+# The suite as it is run for every change ends after half an hour whatever hangs; what follows takes longer.
+HOURS = --timeout=7200 --session-timeout=1000000 -o faulthandler_timeout=7300
 
 EXTRAS_demo := all,demo
 EXTRAS_test := all,demo,test
@@ -50,21 +52,21 @@ lint: $(STAMP)-lint
 	$(BIN)/mypy
 
 fuzz: environment
-	PIXLOG_FAULT_REPEATS=full $(BIN)/python -P -m pytest tests/fuzz -s $(ARGS)
+	PIXLOG_FAULT_REPEATS=full $(BIN)/python -P -m pytest tests/fuzz -s $(HOURS) $(ARGS)
 
 # A test that fails does not keep the figures of the others from the page, and a part of the tests (PART, ARGS) adds to
 # them.
 faults: environment
 	@mkdir -p build $(if $(PART)$(ARGS),,&& rm -f $(FIGURES))
 	PIXLOG_FAULT_REPEATS=full PIXLOG_FAULT_FIGURES=$(FIGURES) \
-		$(BIN)/python -P -m pytest $(or $(PART),tests/faults tests/fuzz) --timeout=7200 $(ARGS); \
+		$(BIN)/python -P -m pytest $(or $(PART),tests/faults tests/fuzz) $(HOURS) $(ARGS); \
 		status=$$?; $(BIN)/python tests/faults/report.py $(FIGURES) && exit $$status
 
 guarantees: environment
 	$(BIN)/python tests/faults/report.py $(FIGURES)
 
 soak: environment
-	PIXLOG_FAULT_REPEATS=full $(BIN)/python -P -m pytest tests/faults/test_soak.py -s $(ARGS)
+	PIXLOG_FAULT_REPEATS=full $(BIN)/python -P -m pytest tests/faults/test_soak.py -s $(HOURS) $(ARGS)
 
 reference: environment
 	$(BIN)/python tests/support/reference_pages.py

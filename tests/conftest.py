@@ -6,20 +6,28 @@ import contextlib
 import itertools
 import logging
 import os
+import resource
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 import daemons
 import leaks
-from swallowed import Swallowed
+from swallowed import Swallowed, daemon_logs_in
 
 _LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
 _LAUNCHER_PREFIXES = ("PIXLOG_", "SLURM_", "OMPI_", "PMI_", "MPI_")
+# What makes terminals of pipes and the other way round, warnings of silence, and detours of 127.0.0.1.
+_HABITS = (
+    "CI", "GITHUB_ACTIONS", "FORCE_COLOR", "PY_COLORS", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE",
+    "TTY_INTERACTIVE", "COLUMNS", "LINES", "TERMINAL_WIDTH", "PYTHONWARNINGS", "PYTHONDEVMODE", "PYTHONSTARTUP",
+    "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY",
+)  # fmt: skip
+_SHOWN_CHARS = 6000
 _numbers = itertools.count()
 
 
@@ -29,7 +37,7 @@ def _clean_environment() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             ours = name.startswith(_LAUNCHER_PREFIXES) and not name.startswith("PIXLOG_TEST_")
-            if ours or name in _LAUNCHER_VARIABLES:
+            if ours or name in _LAUNCHER_VARIABLES or name in _HABITS:
                 patch.delenv(name)
         yield
 
@@ -37,13 +45,33 @@ def _clean_environment() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _heeded_signals() -> None:
     """What ``nohup`` or a shell's ``&`` made the suite ignore, its children would ignore too."""
-    for number, handler in (
-        (signal.SIGINT, signal.default_int_handler),
-        (signal.SIGHUP, signal.SIG_DFL),
-        (signal.SIGQUIT, signal.SIG_DFL),
-    ):
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGCHLD, signal.SIGALRM):
         if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_core_files() -> Iterator[None]:
+    """Processes that tests make crash leave no copy of their memory, which takes as long as it is large."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the daemons of a failed test wrote into their logs: its run directory may be out of reach later."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for name in ("tmp_path", "directory"):
+            if isinstance(directory := item.funcargs.get(name), Path):
+                for path, text in daemon_logs_in(directory):
+                    report.sections.append((f"the end of {path}", text[-_SHOWN_CHARS:]))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from waiting import scaled_s
+
 _ROOT = Path(__file__).resolve().parents[2]
 _PAGE = _ROOT / "docs/benchmarks.md"
 _RESULTS = _ROOT / "benchmarks/results/latest.json"
@@ -23,7 +25,7 @@ def test_page_is_written_from_the_results(tmp_path: Path) -> None:
         "write_page(RESULTS, Path(sys.argv[1]), Path(sys.argv[1]).parent)"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "page.md")]
-    subprocess.run(command, check=True, cwd=_ROOT / "benchmarks", timeout=120)
+    subprocess.run(command, check=True, cwd=_ROOT / "benchmarks", timeout=scaled_s(120))
     assert (tmp_path / "page.md").read_text() == _PAGE.read_text()
 
 

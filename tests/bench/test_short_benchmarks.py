@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from waiting import scaled_s
+
 _ROOT = Path(__file__).resolve().parents[2]
 _PROGRAM = _ROOT / "benchmarks/run.py"
 
@@ -22,7 +24,7 @@ def short_form_of(name: str, directory: Path) -> dict[str, Any]:
     """Run one benchmark in its short form; return its report."""
     path = directory / "result.json"
     command = [sys.executable, str(_PROGRAM), "--short", "--no-peers", "--only", name, "--json", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=scaled_s(240))
     assert done.returncode == 0, done.stderr
     result = json.loads(path.read_text())
     assert result["form"] == "short"
@@ -77,10 +79,10 @@ def test_machine_is_described_without_names_and_paths(tmp_path: Path) -> None:
     """The machine's description has its processors and versions, and neither a host's name nor a path."""
     path = tmp_path / "result.json"
     command = [sys.executable, str(_PROGRAM), "--short", "--only", "imports", "--json", str(path)]
-    subprocess.run(command, capture_output=True, check=True, timeout=120)
+    subprocess.run(command, capture_output=True, check=True, timeout=scaled_s(120))
     text = path.read_text()
     assert json.loads(text)["machine"]["cpus"] >= 1
-    assert str(Path.home()) not in text
+    assert len(Path.home().parts) < 2 or str(Path.home()) not in text
     assert str(tmp_path) not in text
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from waiting import scaled_s
 from written_runs import WrittenRun
 
 Command = Callable[..., Any]
@@ -16,7 +17,12 @@ Command = Callable[..., Any]
 
 def _python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False, **options
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=scaled_s(60),
+        check=False,
+        **options,
     )
 
 
@@ -76,7 +82,7 @@ def test_command_survives_a_closed_pipe(written: WrittenRun) -> None:
     process.stdout.close()
     with process.stderr:
         assert process.stderr.read() == b""
-    assert process.wait(timeout=60) in (1, 141)
+    assert process.wait(timeout=scaled_s(60)) in (1, 141)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])

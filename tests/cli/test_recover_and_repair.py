@@ -182,8 +182,8 @@ def test_recover_shows_progress_on_a_terminal(run_dir: Path, runtime_dir: Path) 
     assert "nothing is left" in shown
 
 
-def run_in_terminal(command: list[str]) -> str:
-    """Run a command on a pseudo-terminal and return what it showed."""
+def run_in_terminal(command: list[str], seen: Callable[[bytes], None] = lambda shown: None) -> str:
+    """Run a command on a pseudo-terminal and return what it showed; ``seen`` is called with all so far."""
     import pty
 
     main, end = pty.openpty()
@@ -198,6 +198,7 @@ def run_in_terminal(command: list[str]) -> str:
                 except OSError:  # nobody has the other end any more
                     break
                 shown += chunk
+                seen(shown)
             assert process.wait(scaled_s(10)) == 0, shown
     finally:
         os.close(main)
@@ -208,17 +209,21 @@ def test_close_shows_progress_on_a_terminal(run_dir: Path, runtime_dir: Path, tm
     """A close that takes more than two seconds counts down on a terminal, and leaves the line empty."""
     script = tmp_path / "train.py"
     script.write_text(
-        "import os, signal, sys, threading, numpy as np, pixlog\n"
+        "import os, signal, sys, numpy as np, pixlog\n"
         "from pixlog.control import request\n"
         "from pixlog.rendezvous import socket_for\n"
         "client = pixlog.connect(sys.argv[1])\n"
         "pid = request(socket_for(sys.argv[1]), 'status')['pid']\n"
         "os.kill(pid, signal.SIGSTOP)\n"
         "for _ in range(7): client.log_image('k', np.zeros((8, 8), np.uint8))\n"
-        "threading.Timer(3, os.kill, (pid, signal.SIGCONT)).start()\n"
         "print(client.close())\n"
     )
-    shown = run_in_terminal([sys.executable, str(script), str(run_dir)])
+
+    def let_it_save(shown: bytes) -> None:
+        if b"pixlog: saving, 7 images left" in shown:
+            os.kill(daemons.the_daemon_of(runtime_dir).pid, signal.SIGCONT)
+
+    shown = run_in_terminal([sys.executable, str(script), str(run_dir)], let_it_save)
     assert "pixlog: saving, 7 images left" in shown
     assert "7 accepted, 7 saved" in shown.rpartition("\x1b[K")[2]
 

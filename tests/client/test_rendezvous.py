@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import pixlog
+from giving_away import give_away
 from memfds import many_descriptors, open_count
 from pixlog.errors import ConnectError
 from pixlog.rendezvous import _runtime_dir_name, dial, dialer, runtime_dir, socket_for, start_lock
@@ -67,7 +68,7 @@ def test_runtime_dir_of_somebody_else_is_refused(monkeypatch: pytest.MonkeyPatch
     """A directory that another user made is not trusted, nor is a link to a good one; the message says what to do."""
     theirs = tmp_path / "theirs"
     theirs.mkdir(mode=0o777)
-    os.chown(theirs, NOBODY, NOBODY)
+    give_away(theirs, NOBODY)
     monkeypatch.setenv("PIXLOG_RUNTIME_DIR", str(theirs))
     with pytest.raises(
         ConnectError, match="belongs to uid 65534, not to uid 0: remove it or set PIXLOG_RUNTIME_DIR"
@@ -136,7 +137,7 @@ def test_dial_refuses_the_socket_of_somebody_else(runtime_dir: Path) -> None:
     """What listens on another user's socket is not our daemon, and is not talked to."""
     path = runtime_dir / "s.sock"
     with listening(path) as listener:
-        os.chown(path, NOBODY, NOBODY)
+        give_away(path, NOBODY)
         with pytest.raises(ConnectError, match="belongs to uid 65534, not to uid 0"):
             dial(path, 1)
         listener.setblocking(False)

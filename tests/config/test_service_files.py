@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import processes
-from waiting import wait_until
+from waiting import scaled_s, wait_until
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 SLURM_SCRIPTS = sorted((CONFIG / "slurm").glob("*.sh"))
@@ -26,7 +26,9 @@ def needs(tool: str) -> pytest.MarkDecorator:
 def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a tool with a plain environment and return what it said."""
     environ = {"PATH": "/usr/local/bin:/usr/bin:/bin", **variables}
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environ)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=scaled_s(60), env=environ
+    )
 
 
 @needs("systemd-analyze")

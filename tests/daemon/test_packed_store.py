@@ -14,6 +14,7 @@ import pytest
 
 from pixlogd.rundir.packed_store import PackedStore
 from pixlogd.rundir.store import Placement
+from waiting import scaled_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def test_packed_store_is_read_by_tar_while_it_grows(run_dir: Path) -> None:
     for number in range(20):
         store.write([Media(f"media/{number}.png", bytes(number * 100))])
     done = subprocess.run(
-        ["tar", "tf", shards_of(run_dir)[0]], capture_output=True, text=True, check=True, timeout=30
+        ["tar", "tf", shards_of(run_dir)[0]], capture_output=True, text=True, check=True, timeout=scaled_s(30)
     )
     assert done.stdout.split() == [f"media/{number}.png" for number in range(20)]
     store.close()
@@ -136,7 +137,7 @@ def test_packed_store_is_as_it_was_after_a_refused_write(run_dir: Path) -> None:
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[1] == resource.RLIM_INFINITY
     script = FULL_DISK.format(run_dir=str(run_dir), paths=[str(Path(__file__).parent)])
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=scaled_s(60)
     )
     assert done.stdout.startswith("refused")
     with tarfile.open(shards_of(run_dir)[0]) as shard:

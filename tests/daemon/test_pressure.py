@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +96,7 @@ def test_descriptors_run_out_and_come_back(directory: Path, run_dir: Path, tmp_p
     """Many silent peers do not take the descriptors that files need: who is in is saved, without a busy loop."""
     with serving(directory, limits="ulimit -n 64") as daemon, RawPeer(daemon.socket_path) as peer:
         peer.greet(run_dir)
+        began = time.monotonic()
         with contextlib.ExitStack() as stack:
             for _ in range(100):
                 stack.enter_context(RawPeer(daemon.socket_path))
@@ -108,7 +110,8 @@ def test_descriptors_run_out_and_come_back(directory: Path, run_dir: Path, tmp_p
             finally:
                 os.close(fd)
             assert daemon.open_count() < 60
-            assert daemon.said().count("! accept") == 1
+            # It says so once, and again after every ten seconds.
+            assert daemon.said().count("! accept") <= 1 + (time.monotonic() - began) / 10
         assert_served(daemon, tmp_path / "other")
 
 
@@ -243,9 +246,12 @@ def test_payload_that_never_ends_costs_what_was_sent(directory: Path, run_dir: P
 
 _KNOCK = """
 import os, socket, sys
-os.setgroups([])
-os.setgid(65534)
-os.setuid(65534)
+try:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+except OSError as exc:
+    sys.exit(f"no other user here: {exc}")
 with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
     sock.settimeout(20)
     sock.connect(sys.argv[1])
@@ -275,9 +281,11 @@ def test_peer_of_another_user_is_refused(directory: Path, run_dir: Path, tmp_pat
             ],
             capture_output=True,
             text=True,
-            check=True,
+            check=False,
             cwd="/",
         )
+        if knock.stderr.startswith("no other user here"):
+            pytest.skip(knock.stderr.strip())
         assert knock.stdout.strip() == "0"
         assert "! peer of uid 65534 refused" in daemon.said()
         assert not run_dir.exists()

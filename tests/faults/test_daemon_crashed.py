@@ -17,7 +17,7 @@ import pixlog
 from accounting import check_accounts
 from pixlog.rendezvous import socket_for
 from swallowed import Swallowed
-from waiting import wait_until
+from waiting import scaled_s, wait_until
 
 _FAULTY_DAEMON = """
 import sys
@@ -67,7 +67,7 @@ def test_crashed_daemon_leaves_its_traceback(
     with faulty_daemon("pipeline", run_dir) as crashing, pixlog.connect(run_dir) as client:
         for step in range(20):
             client.log_image("k", np.full((20, 20), step, np.uint8), step=step)
-        assert crashing.wait(30) == 1
+        assert crashing.wait(scaled_s(30)) == 1
         for step in range(20, 40):
             client.log_image("k", np.full((20, 20), step, np.uint8), step=step)
         assert client.flush(60) == 0
@@ -110,6 +110,6 @@ def test_error_over_one_client_spares_the_others(
             with pixlog.connect(run_dir):
                 pass
             daemon.terminate()
-            assert daemon.wait(30) == 0
+            assert daemon.wait(scaled_s(30)) == 0
             assert client.flush(60) == 0
         assert len(check_accounts(run_dir).saved) == 1

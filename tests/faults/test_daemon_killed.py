@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -36,27 +34,22 @@ def start_trainers(
     ]
 
 
-def wait_for_daemon(runtime_dir: Path, *, other_than: set[processes.Process]) -> processes.Process:
-    """Wait until there is a daemon that was not there before."""
+def wait_for_daemon(
+    runtime_dir: Path, starter: Trainer, *, other_than: set[processes.Process]
+) -> processes.Process | None:
+    """Wait for a daemon that was not there before; None if ``starter`` has saved all and needs none any more."""
 
-    def found() -> processes.Process | None:
+    def found() -> list[processes.Process | None]:
+        ended = bool(starter.said_after("stats"))  # asked first: a daemon that it still needs is seen below
         fresh = [daemon for daemon in daemons.serving_in(runtime_dir) if daemon not in other_than]
-        return fresh[0] if fresh else None
+        return [*fresh, *([None] if ended else [])]
 
-    daemon = wait_until(found, timeout_s=30, what="another daemon", poll_s=0.002)
-    assert daemon is not None
-    return daemon
+    return wait_until(found, timeout_s=30, what="another daemon, or the end", poll_s=0.002)[0]
 
 
 def writes(daemon: processes.Process, run_dir: Path) -> bool:
     """Whether a daemon has begun a segment, or is gone already."""
     return not daemon.is_alive() or any((run_dir / "manifest").glob(f"*-{daemon.pid}*.jsonl"))
-
-
-def kill(daemon: processes.Process) -> None:
-    """SIGKILL a daemon and wait until it is gone."""
-    os.kill(daemon.pid, signal.SIGKILL)
-    wait_until(lambda: not daemon.is_alive(), what="the end of the daemon")
 
 
 def test_killed_daemon_loses_nothing_of_four_clients(
@@ -75,11 +68,12 @@ def test_killed_daemon_loses_nothing_of_four_clients(
         trainer.wait_for("logged")
     killed: set[processes.Process] = set()
     for _ in range(kills):
-        daemon = wait_for_daemon(runtime_dir, other_than=killed)
+        daemon = wait_for_daemon(runtime_dir, trainers[0], other_than=killed)
+        assert daemon is not None
         if plan.random.random() < 0.75:
             wait_until(lambda daemon=daemon: writes(daemon, run_dir), timeout_s=60)  # type: ignore[misc]
         time.sleep(plan.random.uniform(0.0, 0.4))
-        kill(daemon)
+        daemons.kill(daemon)
         killed.add(daemon)
     (tmp_path / "stop").touch()
     images = sum(len(trainer.wait_for("stats", timeout_s=400) and trainer.logged()) for trainer in trainers)
@@ -115,19 +109,11 @@ def test_daemon_killed_while_starting_is_started_again(
         killed: set[processes.Process] = set(daemons.serving_in(runtime_dir))
         for _ in range(plan.random.randrange(1, 4)):
             # On a quick machine all may be saved before the next kill: then nobody starts another daemon.
-            wait_until(
-                lambda trainer=trainer, killed=killed: (  # type: ignore[misc]
-                    trainer.said_after("stats") or set(daemons.serving_in(runtime_dir)) - killed
-                ),
-                timeout_s=30,
-                what="another daemon, or the end",
-                poll_s=0.002,
-            )
-            if trainer.said_after("stats"):
+            daemon = wait_for_daemon(runtime_dir, trainer, other_than=killed)
+            if daemon is None:
                 break
-            daemon = wait_for_daemon(runtime_dir, other_than=killed)
             time.sleep(plan.random.uniform(0.0, 0.3))
-            kill(daemon)
+            daemons.kill(daemon)
             killed.add(daemon)
         trainer.wait_for("stats")
         assert trainer.wait() == 0, trainer.complaints()
@@ -166,21 +152,22 @@ def test_daemon_killed_during_recovery_loses_nothing(
             options={"buffer_bytes": "1MiB", "on_full": "spill"},
         )
         trainer.wait_for("logged")
-        daemon = wait_for_daemon(runtime_dir, other_than=set())
-        os.kill(daemon.pid, signal.SIGSTOP)
-        trainer.wait_for("spilled", count=plan.random.randrange(20, 150))
-        trainer.kill()
-        kill(daemon)
+        first = daemons.the_daemon_of(runtime_dir)
+        with daemons.stopped(first):
+            trainer.wait_for("spilled", count=plan.random.randrange(20, 150))
+            trainer.kill()
+            daemons.kill(first)
         # What lay in memory alone died with both; what was spilled must come back.
         spilled = trainer.calls("spilled")
-        killed = {daemon}
+        killed = {first}
         for turn in range(plan.random.randrange(1, 4)):
             starter = log_one(nursery, tmp_path / f"one-{number}-{turn}", run)
-            daemon = wait_for_daemon(runtime_dir, other_than=killed)
-            time.sleep(plan.random.uniform(0.0, 0.1))
-            kill(daemon)
-            killed.add(daemon)
-            kills += 1
+            daemon = wait_for_daemon(runtime_dir, starter, other_than=killed)
+            if daemon is not None:
+                time.sleep(plan.random.uniform(0.0, 0.1))
+                daemons.kill(daemon)
+                killed.add(daemon)
+                kills += 1
             starter.wait_for("stats")
         log_one(nursery, tmp_path / f"last-{number}", run).wait_for("stats")
         daemons.wait_for_end(runtime_dir)

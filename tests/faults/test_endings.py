@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import daemons
+import pixlog
 import processes
 from accounting import check_accounts
 from fault_plan import FaultPlan
@@ -120,12 +121,13 @@ def test_ctrl_c_in_terminal_reaches_training_and_not_daemon(
         with terminal([*command, str(run)]) as (pid, terminal_fd):
             said = read_lines(terminal_fd, 20)
             daemon = daemons.the_daemon_of(runtime_dir)
-            os.write(terminal_fd, b"\x03")
-            said += read_to_end(terminal_fd)
-            _, status = os.waitpid(pid, 0)
-        assert os.waitstatus_to_exitcode(status) == -signal.SIGINT, said
-        assert b"KeyboardInterrupt" in said
-        assert daemon.is_alive(), "Ctrl-C ended the daemon"
+            with pixlog.connect(run):  # so that the daemon does not end by itself meanwhile
+                os.write(terminal_fd, b"\x03")
+                said += read_to_end(terminal_fd)
+                _, status = os.waitpid(pid, 0)
+                assert os.waitstatus_to_exitcode(status) == -signal.SIGINT, said
+                assert b"KeyboardInterrupt" in said
+                assert daemon.is_alive(), "Ctrl-C ended the daemon"
         daemons.wait_for_end(runtime_dir)
         steps = [int(line) for line in re.findall(rb"^(\d+)\r$", said, re.M)]
         rows = check_accounts(run).rows.values()

@@ -13,7 +13,7 @@ from accounting import check_accounts
 from fault_plan import FaultPlan
 from nursery import Nursery
 from pictures import assert_steps_are_numbers, numbered
-from waiting import wait_until
+from waiting import scaled_s, wait_until
 
 BATCH_CALLS = 64
 
@@ -67,10 +67,14 @@ def test_flooding_clients_delay_a_single_image_by_few(
         for flood in floods:
             flood.wait_for("logged", count=60)
         delays = []
+        daemon = daemons.the_daemon_of(runtime_dir)
         for number in range(1, singles + 1):
-            receipt = client.log_image("single", numbered(number), step=number)
-            at_return = line_count(run_dir)
-            assert receipt.wait(60)
+            # Stopped until the call lies in its socket: how soon this process comes to send it is not the matter here.
+            with daemons.stopped(daemon):
+                receipt = client.log_image("single", numbered(number), step=number)
+                wait_until(lambda: not client._delivery._link._queue, what="the call to be sent")
+                at_return = line_count(run_dir)
+            assert receipt.wait(scaled_s(60))
             delays.append(place_of(run_dir, client.id, number) - at_return)
         for flood in floods:
             flood.kill()
@@ -87,17 +91,26 @@ def test_flooding_clients_delay_a_single_image_by_few(
 
 
 def test_rows_keep_their_numbers_whatever_finishes_first(
-    plan: FaultPlan, run_dir: Path, monkeypatch: pytest.MonkeyPatch
+    plan: FaultPlan, run_dir: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Large and small images encoded by four workers: each row has the number, step and pixels of its call."""
     monkeypatch.setenv("PIXLOG_ENCODE_WORKERS", "4")
     count = plan.repeats(suite=200, full=4000)
     sizes = [(8, 8), (32, 32, 3), (700, 900, 3), (300, 200)]
     with pixlog.connect(run_dir) as client:
-        receipts = [
-            client.log_image(f"key-{number % 3}", numbered(number, plan.random.choice(sizes)), step=number)
-            for number in range(count)
-        ]
+
+        def log(numbers: range) -> list[pixlog.Receipt]:
+            return [
+                client.log_image(
+                    f"key-{number % 3}", numbered(number, plan.random.choice(sizes)), step=number
+                )
+                for number in numbers
+            ]
+
+        # Stopped while the first come: however quick it is, its workers have many to choose from.
+        with daemons.stopped(daemons.the_daemon_of(runtime_dir)):
+            receipts = log(range(200))
+        receipts += log(range(200, count))
     assert [receipt.seq for receipt in receipts] == list(range(count))
     account = check_accounts(run_dir, clients={client.id: client.stats()})
     assert all(row["step"] == seq for (_, seq), row in account.rows.items())

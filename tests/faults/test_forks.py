@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from fault_plan import FaultPlan
 from forking import KINDS, WAITING
 from nursery import Nursery, Trainer
 from pictures import assert_steps_are_numbers
-from waiting import TIME_FACTOR, scaled_s
+from waiting import scaled_s
 
 _CODES = {kind.__name__: code for kind, code in KINDS.items()}
 
@@ -57,7 +55,7 @@ def test_forked_children_end_at_once_and_lose_nothing(
         measured=f"the slowest child lived {slowest_s:.2f} s, each had its own exit code",
     )
     assert lost == 0
-    assert slowest_s < 1.0 * TIME_FACTOR
+    assert slowest_s < scaled_s(5.0)
 
 
 def test_forks_while_daemon_dies_end_at_once_and_lose_nothing(
@@ -72,7 +70,7 @@ def test_forks_while_daemon_dies_end_at_once_and_lose_nothing(
     while not trainer.said_after("stats"):
         assert trainer.is_alive(), trainer.complaints()
         for daemon in daemons.serving_in(runtime_dir):
-            os.kill(daemon.pid, signal.SIGKILL)
+            daemons.kill(daemon)
             kills += 1
         count = len(trainer.said_after("child"))
         trainer.wait_for("child", count=min(count + 5, forks), timeout_s=60)

@@ -102,22 +102,25 @@ def test_spill_of_another_host_is_left_alone_until_asked_for(
     monkeypatch.setenv("PIXLOG_IDLE_EXIT_S", "0.5")
     monkeypatch.setenv("PIXLOG_ENCODE_LEVEL", "pillow")
     monkeypatch.setenv("PIXLOG_ENCODE_WORKERS", "1")
+    monkeypatch.setenv("PIXLOG_DRAIN_S", "0")  # told to end, it encodes no more, however quick it is
     options = {"buffer_bytes": "4MiB"}
     shape, count = (512, 512, 3), 60
     trainer = start_on(
         HOSTS[0], nursery, tmp_path, runtime_dir, monkeypatch,
         run_dir=str(run_dir), first=0, count=count, shape=shape, options=options,
     )  # fmt: skip
-    trainer.wait_for("logged", count=count)
+    trainer.wait_for("logged")
     daemon = daemons.the_daemon_of(runtime_dir)
-    os.kill(daemon.pid, signal.SIGTERM)
-    trainer.send(signal.SIGKILL)
+    with daemons.stopped(daemon):
+        trainer.wait_for("logged", count=count)
+        os.kill(daemon.pid, signal.SIGTERM)
+        trainer.kill()
     wait_until(lambda: daemons.gone(runtime_dir), timeout_s=30)
-    trainer.wait()
     logged = set(trainer.logged())
     spilled = sorted(path.name for path in (run_dir / "spill").iterdir())
     assert spilled
     monkeypatch.setenv("PIXLOG_ENCODE_LEVEL", "fast")
+    monkeypatch.delenv("PIXLOG_DRAIN_S")
     other = start_on(
         HOSTS[1], nursery, tmp_path, runtime_dir, monkeypatch,
         run_dir=str(run_dir), first=count, count=5, shape=shape, options={},

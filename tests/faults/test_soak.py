@@ -21,6 +21,7 @@ PROCESSES = 4
 SAMPLES = 20
 SETTLED_AFTER = SAMPLES // 4
 SLACK_NBYTES = 3 * MIB
+SLACK_DESCRIPTORS = 8  # files that workers have open in the moment of a sample
 Samples = list[dict[str, int]]
 
 
@@ -54,12 +55,11 @@ def assert_flat(samples: Samples, who: str) -> str:
         f"{first['descriptors']} → {last['descriptors']} descriptors"
     )
     assert grown <= SLACK_NBYTES, words
-    assert last["descriptors"] <= max(sample["descriptors"] for sample in settled[: len(settled) // 2]), words
+    assert last["descriptors"] <= first["descriptors"] + SLACK_DESCRIPTORS, words
     assert last["threads"] <= first["threads"], words
     return words
 
 
-@pytest.mark.timeout(7200)
 def test_soak_leaves_memory_and_descriptors_flat(
     plan: FaultPlan,
     nursery: Nursery,
@@ -71,6 +71,7 @@ def test_soak_leaves_memory_and_descriptors_flat(
     """Four processes log and log: neither side grows, and every call has its one row."""
     monkeypatch.setenv("PIXLOG_QUEUE_ROWS", "64")  # full, and so at its largest, after a few calls
     monkeypatch.setenv("PIXLOG_NICE", "0")
+    monkeypatch.setenv("PIXLOG_IDLE_EXIT_S", "60")  # it is asked after its clients are gone
     count = plan.repeats(suite=20_000, full=1_000_000) // PROCESSES
     trainers = [
         nursery.start(

@@ -9,8 +9,6 @@ import multiprocessing
 import os
 from pathlib import Path
 
-import pytest
-
 from fault_plan import FaultPlan
 from session_fuzz import SessionReport, fuzz_session
 from socket_fuzz import fuzz_socket
@@ -18,8 +16,6 @@ from socket_fuzz import fuzz_socket
 _AREA = "9 hostile bytes"
 _FIRST = int(os.environ.get("PIXLOG_TEST_FIRST") or 0)
 _CHUNK = 20_000
-
-pytestmark = pytest.mark.timeout(7200)
 
 
 def test_session_survives_hostile_conversations(plan: FaultPlan) -> None:

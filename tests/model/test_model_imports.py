@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from waiting import scaled_s
+
 SCRIPT = """
 import sys
 import numpy as np
@@ -33,6 +35,6 @@ print(*sorted(top for top in tops if top not in sys.stdlib_module_names))
 def test_describing_arrays_loads_nothing_but_numpy_and_msgpack() -> None:
     """Images of NumPy arrays with overlays need no framework, no Pillow and nothing of the daemon."""
     result = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=scaled_s(60)
     )
     assert set(result.stdout.split()) <= {"msgpack", "numpy", "pixlog"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import viewers
-from waiting import wait_until
+from waiting import scaled_s, wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
@@ -21,11 +21,14 @@ def browser() -> Iterator[Browser]:
     """Return a running Chromium; skip where there is none."""
     if reason := viewers.missing_browser():
         pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=scaled_s(10) * 1000)
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(
-            executable_path=viewers.CHROMIUM, args=list(viewers.BROWSER_ARGUMENTS)
+            executable_path=viewers.CHROMIUM,
+            args=list(viewers.BROWSER_ARGUMENTS),
+            timeout=scaled_s(60) * 1000,
         )
         yield running
         running.close()
@@ -52,7 +55,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(scaled_s(15) * 1000)
         page.on("console", note)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         if url.startswith("file:"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import leaks
@@ -59,10 +60,35 @@ def serving_in(runtime_dir: Path) -> list[processes.Process]:
 
 
 def the_daemon_of(runtime_dir: Path) -> processes.Process:
-    """Return the only daemon of this runtime directory."""
-    found = serving_in(runtime_dir)
-    assert len(found) == 1, f"{len(found)} daemons: {'; '.join(map(str, found))}"
+    """Return the only daemon of this runtime directory; wait for the end of one that is just leaving."""
+    found: list[processes.Process] = []
+
+    def is_alone() -> bool:
+        found[:] = serving_in(runtime_dir)
+        return len(found) == 1
+
+    try:
+        wait_until(is_alone)
+    except AssertionError:
+        raise AssertionError(f"{len(found)} daemons: {'; '.join(map(str, found))}") from None
     return found[0]
+
+
+@contextlib.contextmanager
+def stopped(daemon: processes.Process) -> Iterator[None]:
+    """Keep a daemon stopped while the block lasts: certainly before it begins, and to its end."""
+    os.kill(daemon.pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: not processes.may_run(daemon.pid), what="the daemon to stand still")
+        yield
+    finally:
+        _send(daemon, signal.SIGCONT)
+
+
+def kill(daemon: processes.Process) -> None:
+    """SIGKILL a daemon, which may just be leaving by itself, and wait until it is gone."""
+    _send(daemon, signal.SIGKILL)
+    wait_until(lambda: not daemon.is_alive(), what="the end of the daemon")
 
 
 def _leads_session(pid: int) -> bool:

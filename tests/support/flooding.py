@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,10 @@ def memory_of(pid: int | str = "self") -> dict[str, int]:
 
 
 def flood(plan: Plan, speaker: Speaker) -> None:
-    """Log ``count`` pictures as fast as calls return; say what it cost and, if it may live so long, the end."""
+    """Log ``count`` pictures as fast as calls return; say what it cost and, if it may live so long, the end.
+
+    Before picture number ``gate_at`` it says "gate" and waits for the file ``go``.
+    """
     logging.getLogger("pixlog").addHandler(_Heard(speaker))
     client = connect(plan, speaker)
     pictures = [numbered(number, tuple(plan["shape"])) for number in range(4)]
@@ -50,6 +54,12 @@ def flood(plan: Plan, speaker: Speaker) -> None:
     before = memory_of()
     began = time.monotonic()
     for number in range(plan["count"]):
+        if number == plan["gate_at"]:
+            waited_from = time.monotonic()
+            speaker.say("gate")
+            while not os.path.exists(plan["go"]):
+                time.sleep(0.0005)
+            began += time.monotonic() - waited_from
         client.log_image("image", pictures[number % 4], step=number % 4)
     took_s = time.monotonic() - began
     after = memory_of()

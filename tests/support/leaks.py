@@ -16,7 +16,7 @@ from typing import Final
 import processes
 from waiting import wait_until
 
-_GRACE_S: Final = 3.0
+_GRACE_S: Final = 5.0
 
 # Opened once by the interpreter or a library and kept for the life of the process.
 _KEPT_TARGETS: Final = ("/dev/urandom", "/dev/random", "/dev/null", "anon_inode:[perf_event]")

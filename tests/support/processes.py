@@ -50,6 +50,18 @@ def look_at(pid: int) -> Process | None:
     return Process(pid, int(rest[1]), rest[0], int(rest[19]), command)
 
 
+def may_run(pid: int) -> bool:
+    """Whether a thread of the process runs or could run; none does when all are stopped or it has ended."""
+    try:
+        stats = [
+            (PROC / str(pid) / "task" / task / "stat").read_text()
+            for task in os.listdir(PROC / str(pid) / "task")
+        ]
+    except OSError:  # a thread, or all of it, ended meanwhile
+        return look_at(pid) is not None
+    return any(stat.rpartition(")")[2].split()[0] not in "TtZX" for stat in stats)
+
+
 def all_processes() -> Iterator[Process]:
     """Every process that can be seen."""
     try:

@@ -13,7 +13,7 @@ from nursery import Plan, Speaker
 from pictures import numbered
 from training import connect, say_stats
 
-_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
+_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH, _CAP_SETPCAP = 1, 2, 8
 _PR_CAPBSET_DROP = 24
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -50,8 +50,23 @@ def log_without_override(plan: Plan, speaker: Speaker) -> None:
     say_stats(client, speaker, client.close())
 
 
+def cannot_give_up_override() -> str | None:
+    """Return why a root without all of its capabilities cannot be made one whom permissions bind; None if it can."""
+    capabilities = _capabilities()
+    if capabilities >> _CAP_DAC_OVERRIDE & 1 and not capabilities >> _CAP_SETPCAP & 1:
+        return "this process may write anywhere, and may not give that up (CAP_SETPCAP)"
+    return None
+
+
+def _capabilities() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("\nCapEff:")[2].split()[0], 16)
+
+
 def give_up_override() -> None:
     """Give up the right of root to write where permissions forbid it, for this process and all that it starts."""
+    if not _capabilities() >> _CAP_DAC_OVERRIDE & 1:
+        return
     libc = ctypes.CDLL(None, use_errno=True)
     for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
         assert libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) == 0, os.strerror(ctypes.get_errno())

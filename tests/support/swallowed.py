@@ -40,6 +40,16 @@ class Swallowed(logging.Handler):
         return [text for text in found if not any(expected in text for expected in self._expected)]
 
 
+def daemon_logs_in(directory: Path) -> Iterator[tuple[Path, str]]:
+    """Yield every log of a daemon below a directory, with its text."""
+    for parent, names, files in os.walk(directory):
+        names[:] = [name for name in names if name not in _WITHOUT_LOGS]
+        for name in sorted(files):
+            if name.startswith(("daemon.log", "pixlogd.log")):
+                path = Path(parent, name)
+                yield path, path.read_text(errors="replace")
+
+
 def _written_in(directory: Path) -> Iterator[str]:
     for parent, names, files in os.walk(directory):
         names[:] = [name for name in names if name not in _WITHOUT_LOGS]

@@ -108,13 +108,13 @@ def log_at_pace(plan: Plan, speaker: Speaker) -> None:
 
 
 def close_when_stopped(plan: Plan, speaker: Speaker) -> None:
-    """Log one picture and say "ready"; when the daemon is stopped log ``count`` more, and close."""
+    """Log one picture and say "ready"; when the file ``go`` says that the daemon is stopped, log ``count``, close."""
     client = connect(plan, speaker)
     client.log_image("image", numbered(0), step=0)
     client.flush(60)
     speaker.say("ready")
-    while client.log_image("image", numbered(0), step=0).wait(0.3):
-        pass
+    while not os.path.exists(plan["go"]):
+        time.sleep(0.0005)
     for number in range(plan["count"]):
         client.log_image("image", numbered(number, tuple(plan["shape"])), step=number)
     began = time.monotonic()

@@ -17,6 +17,7 @@ import pytest
 import daemons
 import pixlog
 from fake_daemon import answering
+from giving_away import give_away
 from pixlog.protocol import MAJOR, MINOR, Kind, encode_head
 from pixlog.rendezvous import socket_for
 from waiting import scaled_s, wait_until
@@ -91,7 +92,7 @@ def test_connect_refuses_a_socket_of_somebody_else(run_dir: Path, runtime_dir: P
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as squatter:
         squatter.bind(str(path))
         squatter.listen()
-        os.chown(path, SOMEBODY, SOMEBODY)
+        give_away(path, SOMEBODY)
         with raises_at_once(
             pixlog.ConnectError, str(path), f"uid {SOMEBODY}", f"uid {os.getuid()}", "PIXLOG_RUNTIME_DIR"
         ):
@@ -103,7 +104,7 @@ def test_connect_refuses_a_socket_of_somebody_else(run_dir: Path, runtime_dir: P
 def test_connect_refuses_a_runtime_dir_of_somebody_else(run_dir: Path, runtime_dir: Path) -> None:
     """A runtime directory that another user made first is not used, and the message says which to set instead."""
     runtime_dir.mkdir(mode=0o700)
-    os.chown(runtime_dir, SOMEBODY, SOMEBODY)
+    give_away(runtime_dir, SOMEBODY)
     with raises_at_once(
         pixlog.ConnectError, str(runtime_dir), f"uid {SOMEBODY}", "remove it or set PIXLOG_RUNTIME_DIR"
     ):

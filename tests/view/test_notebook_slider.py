@@ -15,6 +15,7 @@ from PIL import Image
 import pixlog
 import viewers
 from viewed_runs import write_hostile, write_training
+from waiting import scaled_s
 
 if reason := viewers.missing_browser():
     pytest.skip(reason, allow_module_level=True)
@@ -45,7 +46,7 @@ def open_cell(browser: Browser, tmp_path: Path) -> Iterator[OpenCell]:
         cell = cell if scripts else cell.replace('sandbox="allow-scripts"', 'sandbox=""', 1)
         path.write_text(f"<!doctype html><meta charset='utf-8'><body>{cell}</body>", encoding="utf-8")
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(scaled_s(15) * 1000)
         page.on("console", lambda said: note(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda asked: complaints.append(asked.url) if "http" in asked.url[:5] else None)
