@@ -12,7 +12,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet install
 STAMP = $(VENV)/.installed$(if $(WHEEL),-$(notdir $(WHEEL)))
 
 FIGURES = build/fault-figures.jsonl
-# The suite as it is run for every change ends after half an hour whatever hangs; what follows takes longer.
+# The suite as it is run for every change ends after forty minutes whatever hangs; what follows takes longer.
 HOURS = --timeout=7200 --session-timeout=1000000 -o faulthandler_timeout=7300
 
 EXTRAS_demo := all,demo
