@@ -70,9 +70,16 @@ def _percentiles(times_ms: dict[str, list[float]]) -> str:
 
 @pytest.mark.parametrize("inline", [False, True], ids=["arena", "inline"])
 def test_close_on_stopped_daemon_is_bounded_and_loses_nothing(
-    plan: FaultPlan, nursery: Nursery, tmp_path: Path, run_dir: Path, runtime_dir: Path, inline: bool
+    plan: FaultPlan,
+    nursery: Nursery,
+    tmp_path: Path,
+    run_dir: Path,
+    runtime_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    inline: bool,
 ) -> None:
     """close(timeout_s=2) returns within 3 s, reports what is unsaved, and the daemon saves it when it goes on."""
+    monkeypatch.setenv("PIXLOG_IDLE_EXIT_S", "1")
     times = plan.repeats(suite=1, full=10)
     images = unsaved = lost = 0
     slowest_s = 0.0

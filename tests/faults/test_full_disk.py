@@ -205,9 +205,15 @@ def test_second_sigterm_ends_a_drain_at_once(
 
 
 def test_file_size_limit_begins_new_files(
-    plan: FaultPlan, tmp_path: Path, run_dir: Path, runtime_dir: Path, nursery: Nursery
+    plan: FaultPlan,
+    tmp_path: Path,
+    run_dir: Path,
+    runtime_dir: Path,
+    nursery: Nursery,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where no file may exceed 500 kB, segments and spill files follow one another, and a larger image fails."""
+    monkeypatch.setenv("PIXLOG_IDLE_EXIT_S", "1")
     count = 1200
     trainer = nursery.start(
         "refusing_disks:log_under_file_size_limit",

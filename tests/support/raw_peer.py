@@ -60,7 +60,10 @@ class RawPeer:
         self.sock.sendall(stream)
 
     def say_until_stuck(self, frames: Iterable[bytes], *, stuck_s: float = 1.0) -> tuple[int, bytes]:
-        """Send frames until the daemon reads no more; return how many were begun, and the rest of the last."""
+        """Send frames until the daemon has read none for a while; return how many were begun, and the rest of the last.
+
+        A daemon that is only slow may be taken for one that is stuck; it goes on reading when the rest is said.
+        """
         poller = select.poll()
         poller.register(self.sock, select.POLLOUT)
         timeout_s = self.sock.gettimeout()
@@ -71,7 +74,7 @@ class RawPeer:
                 count += 1
                 rest = memoryview(one)
                 while rest:
-                    if not poller.poll(scaled_s(stuck_s) * 1000):
+                    if not poller.poll(stuck_s * 1000):
                         return count, bytes(rest)
                     rest = rest[self.sock.send(rest) :]
             return count, b""
