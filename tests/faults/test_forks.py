@@ -111,11 +111,9 @@ def test_forked_children_of_stopped_daemon_end_at_once_and_lose_nothing(
         stop=str(stop),
     )
     trainer.wait_for("ready")
-    daemon = daemons.the_daemon_of(runtime_dir)
-    os.kill(daemon.pid, signal.SIGSTOP)
-    go.touch()
-    trainer.wait_for("forked", timeout_s=60 + 10 * rounds)
-    os.kill(daemon.pid, signal.SIGCONT)
+    with daemons.stopped(daemons.the_daemon_of(runtime_dir)):
+        go.touch()
+        trainer.wait_for("forked", timeout_s=60 + 10 * rounds)
     stop.touch()
     assert trainer.wait() == 0, trainer.complaints()
     slowest_s = check_children(trainer, rounds * (len(KINDS) - 1))
