@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import tarfile
@@ -119,14 +118,15 @@ from pathlib import Path
 sys.path[:0] = {paths!r}
 from test_packed_store import Media, store_in
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, most))
 store = store_in(Path({run_dir!r}))
 store.write([Media("media/a.bin", bytes(5000))])
 try:
     store.write([Media("media/b.bin", bytes(50_000))])
 except OSError as exc:
     print("refused", exc.errno)
-resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 store.write([Media("media/c.bin", b"after")])
 store.close()
 """
@@ -134,8 +134,8 @@ store.close()
 
 def test_packed_store_is_as_it_was_after_a_refused_write(run_dir: Path) -> None:
     """A write that the disk takes only a part of leaves nothing, and the next one follows the last whole member."""
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[1] == resource.RLIM_INFINITY
-    script = FULL_DISK.format(run_dir=str(run_dir), paths=[str(Path(__file__).parent)])
+    here = Path(__file__).parent
+    script = FULL_DISK.format(run_dir=str(run_dir), paths=[str(here), str(here.parent / "support")])
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=scaled_s(60)
     )
