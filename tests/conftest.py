@@ -10,6 +10,7 @@ import resource
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -31,14 +32,26 @@ _SHOWN_CHARS = 6000
 _numbers = itertools.count()
 
 
+def pytest_configure() -> None:
+    """Let no habit of the machine that runs the suite reach a test, nor a module that looks when it is imported."""
+    for name in _HABITS:
+        os.environ.pop(name, None)
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment() -> Iterator[None]:
-    """No setting and no rank of the machine that runs the suite reaches a test."""
+    """No setting and no rank of the machine that runs the suite reaches a test.
+
+    Daemons do not step back: on a busy machine they would come last of all, and the tests that wait for them.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             ours = name.startswith(_LAUNCHER_PREFIXES) and not name.startswith("PIXLOG_TEST_")
-            if ours or name in _LAUNCHER_VARIABLES or name in _HABITS:
+            if ours or name in _LAUNCHER_VARIABLES:
                 patch.delenv(name)
+        patch.setenv("PIXLOG_NICE", "0")
         yield
 
 

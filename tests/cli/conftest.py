@@ -39,7 +39,7 @@ def written(tmp_path: Path) -> WrittenRun:
 def pixlog_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run one ``pixlog`` command line in this process, in UTC."""
     monkeypatch.setenv("TZ", "UTC")
-    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setenv("COLUMNS", "500")  # temporary directories may have long names
     monkeypatch.setenv("TERM", "dumb")
 
     def run(*arguments: object) -> Outcome:

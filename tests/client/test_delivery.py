@@ -17,7 +17,7 @@ from pixlog.sending.spill import Spill
 from pixlogd.rundir.spill_files import read_spill_file
 from pixlogd.session import InSpill
 from scripted_daemon import ScriptedDaemon
-from waiting import wait_until
+from waiting import scaled_s, wait_until
 
 Connect = Callable[..., pixlog.Client]
 Gray = npt.NDArray[np.uint8]
@@ -65,7 +65,7 @@ def test_acknowledgements_settle_in_any_order(daemon: ScriptedDaemon, connect: C
         daemon.acknowledge([seq], paths=[f"media/{seq}.png"])
     daemon.acknowledge(order[10:20], "failed", "no image: really")
     daemon.acknowledge(order[20:], "dropped", "no space")
-    assert client.flush(timeout_s=10) == 0
+    assert client.flush(timeout_s=scaled_s(10)) == 0
     by_state = {receipt.seq: (receipt.state, receipt.reason, receipt.paths) for receipt in receipts}
     assert all(by_state[seq] == ("saved", None, [f"media/{seq}.png"]) for seq in order[:10])
     assert all(by_state[seq] == ("failed", "no image: really", []) for seq in order[10:20])
@@ -84,7 +84,7 @@ def test_acknowledgement_counts_once(daemon: ScriptedDaemon, connect: Connect) -
     daemon.acknowledge([0, 0, 77])
     daemon.acknowledge([0], "failed", "late")
     daemon.acknowledge([1])
-    assert client.flush(timeout_s=10) == 0
+    assert client.flush(timeout_s=scaled_s(10)) == 0
     stats = client.stats()
     assert (stats.accepted, stats.saved, stats.failed) == (2, 2, 0)
 
@@ -106,7 +106,7 @@ def test_pending_calls_are_said_again_after_a_cut(daemon: ScriptedDaemon, connec
     client.log_image("k", image(20))
     assert daemon.wait_for_logs(37)[-1].seq == 20
     daemon.acknowledge([*pending, 20])
-    assert client.flush(timeout_s=10) == 0
+    assert client.flush(timeout_s=scaled_s(10)) == 0
     assert client.stats().reconnects == 1
 
 
@@ -117,7 +117,7 @@ def test_calls_wait_while_nobody_listens(daemon: ScriptedDaemon, connect: Connec
     daemon.cut()
     receipts = log_images(client, 15)
     daemon.acknowledges = daemon.listening = True
-    assert client.flush(timeout_s=20) == 0
+    assert client.flush(timeout_s=scaled_s(20)) == 0
     assert {receipt.state for receipt in receipts} == {"saved"}
     assert sorted({log.seq for log in daemon.logs}) == list(range(15))
 
@@ -134,7 +134,7 @@ def test_cut_in_the_middle_of_a_frame_loses_nothing(
         daemon.cut()
     daemon.acknowledges = True
     daemon.cut()
-    assert client.flush(timeout_s=30) == 0
+    assert client.flush(timeout_s=scaled_s(30)) == 0
     assert client.stats().saved == 40
     assert daemon.broken == []
     assert daemon.pixels == {seq: image(seq, 400_000).tobytes() for seq in range(40)}
@@ -148,7 +148,7 @@ def test_garbage_from_the_daemon_is_survived(daemon: ScriptedDaemon, connect: Co
     daemon.say(b"\0" * 100)
     assert [log.seq for log in daemon.wait_for_logs(10)[5:]] == [0, 1, 2, 3, 4]
     daemon.acknowledge(range(5))
-    assert client.flush(timeout_s=10) == 0
+    assert client.flush(timeout_s=scaled_s(10)) == 0
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_odd_acknowledgement_is_survived(
     daemon.acknowledges = True
     daemon.say(encode_head(Kind.ACK, ack))
     daemon.acknowledge([0, 1, 2])
-    assert client.flush(timeout_s=20) == 0
+    assert client.flush(timeout_s=scaled_s(20)) == 0
     stats = client.stats()
     assert stats.saved + stats.dropped == stats.accepted == 3
 
@@ -201,7 +201,7 @@ def test_memory_is_used_again(daemon: ScriptedDaemon, connect: Connect) -> None:
     client = connect(buffer_bytes="1MiB", on_full="block")
     for number in range(100):
         client.log_image("k", image(number, 100_000))
-    assert client.flush(timeout_s=20) == 0
+    assert client.flush(timeout_s=scaled_s(20)) == 0
     assert daemon.pixels == {number: image(number, 100_000).tobytes() for number in range(100)}
     assert client.stats().saved == 100
 
@@ -215,7 +215,7 @@ def test_full_memory_blocks_until_there_is_room(daemon: ScriptedDaemon, connect:
     assert "within 0.2 s" in daemon.logs[2].header["reason"]
     daemon.acknowledge([0, 1])
     daemon.acknowledge([2], "dropped", daemon.logs[2].header["reason"])
-    assert client.flush(timeout_s=10) == 0
+    assert client.flush(timeout_s=scaled_s(10)) == 0
     assert [receipt.state for receipt in kept] == ["saved", "saved"]
     assert dropped.state == "dropped"
     assert client.log_image("k", image(3, 100_000)).seq == 3
@@ -249,7 +249,7 @@ def test_full_memory_spills_to_disk(daemon: ScriptedDaemon, connect: Connect, ru
     assert recorded is not None
     assert (recorded.hello.client, [log.seq for log in recorded.logs]) == (client.id, [2, 3, 4, 5, 6, 7])
     daemon.acknowledge(range(8))
-    assert client.flush(timeout_s=10) == 0
+    assert client.flush(timeout_s=scaled_s(10)) == 0
     assert client.stats().spilled == 6
     assert list((run_dir / "spill").iterdir()) == []
 
@@ -306,7 +306,7 @@ def test_drops_while_nobody_listens_take_little_memory_and_keep_their_rows(
     assert (stats.accepted, stats.pending) == (5000, 5000)
     assert (receipts[2000].state, str(receipts[2000].reason)[:13]) == ("dropped", "buffer full: ")
     daemon.listening = True
-    assert client.flush(timeout_s=60) == 0
+    assert client.flush(timeout_s=scaled_s(60)) == 0
     logs = {log.seq: log for log in daemon.wait_for_logs(5000)}
     assert {seq: log.step for seq, log in logs.items()} == {seq: seq for seq in range(5000)}
     assert packed.count == 0
@@ -344,7 +344,7 @@ def test_refused_memory_goes_inline(daemon: ScriptedDaemon, connect: Connect) ->
             number: image(number, 1_000_000).tobytes() for number in range(30)
         }
         daemon.acknowledge(range(30))
-        assert client.flush(timeout_s=20) == 0
+        assert client.flush(timeout_s=scaled_s(20)) == 0
         assert client.stats().saved == 30
         client.close()
 

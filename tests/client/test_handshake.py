@@ -17,7 +17,7 @@ from memfds import many_descriptors, open_count
 from pixlog.errors import ConnectError, PixlogError, RunDirError, VersionMismatch
 from pixlog.protocol import Kind, encode_head
 from scripted_daemon import ScriptedDaemon
-from waiting import wait_until
+from waiting import scaled_s, wait_until
 from wire_frames import frame
 
 Connect = Callable[..., pixlog.Client]
@@ -147,7 +147,7 @@ def test_acknowledgements_right_behind_the_welcome_are_heard(
     rows: list[list[Any]] = [[seq, "saved", None, [], []] for seq in range(3)]
     daemon.behind_welcome = encode_head(Kind.ACK, {"rows": rows})
     daemon.cut()
-    assert client.flush(timeout_s=10) == 0
+    assert client.flush(timeout_s=scaled_s(10)) == 0
     assert [receipt.state for receipt in receipts] == ["saved"] * 3
 
 
@@ -162,7 +162,7 @@ def test_client_comes_back_in_a_process_with_many_descriptors(
         daemon.cut()
         daemon.wait_for_logs(2)
         daemon.acknowledge([0])
-        assert client.flush(timeout_s=10) == 0
+        assert client.flush(timeout_s=scaled_s(10)) == 0
         client.close()
 
 

@@ -22,7 +22,7 @@ from pixlog.protocol import Kind, encode_head, encode_head_of, pack_map
 from raw_peer import RawPeer
 from served import Daemon, serving
 from small_disks import tiny_disk
-from waiting import wait_until
+from waiting import scaled_s, wait_until
 from wire_frames import frame, gray_pixels, hello_header, log_header
 from written_runs import gray
 
@@ -42,7 +42,7 @@ def assert_served(daemon: Daemon, run_dir: Path, count: int = 10) -> None:
     with pixlog.connect(run_dir, daemon=daemon.socket_path, buffer_bytes="1MiB") as client:
         for number in range(count):
             client.log_image("served", gray(number))
-        assert client.flush() == 0
+        assert client.flush(scaled_s(60)) == 0
         assert client.stats().saved == count
 
 

@@ -70,7 +70,7 @@ def test_crashed_daemon_leaves_its_traceback(
         assert crashing.wait(scaled_s(30)) == 1
         for step in range(20, 40):
             client.log_image("k", np.full((20, 20), step, np.uint8), step=step)
-        assert client.flush(60) == 0
+        assert client.flush(scaled_s(60)) == 0
         stats = client.close()
     log = (run_dir / "daemon.log").read_text()
     assert "the daemon crashed\nTraceback (most recent call last):" in log
@@ -87,12 +87,12 @@ def test_segfault_leaves_its_traceback(
     """A crash below Python leaves the stack of every thread in the log, and nothing is lost."""
     with pixlog.connect(run_dir) as client:
         client.log_image("k", np.zeros((20, 20), np.uint8))
-        assert client.flush(60) == 0
+        assert client.flush(scaled_s(60)) == 0
         os.kill(daemons.the_daemon_of(runtime_dir).pid, signal.SIGSEGV)
         wait_until(lambda: "Fatal Python error: Segmentation fault" in (run_dir / "daemon.log").read_text())
         for _ in range(20):
             client.log_image("k", np.zeros((20, 20), np.uint8))
-        assert client.flush(60) == 0
+        assert client.flush(scaled_s(60)) == 0
     assert f"{run_dir}/daemon.log" in caplog_warnings.text
     assert len(check_accounts(run_dir).saved) == 21
 
@@ -111,5 +111,5 @@ def test_error_over_one_client_spares_the_others(
                 pass
             daemon.terminate()
             assert daemon.wait(scaled_s(30)) == 0
-            assert client.flush(60) == 0
+            assert client.flush(scaled_s(60)) == 0
         assert len(check_accounts(run_dir).saved) == 1

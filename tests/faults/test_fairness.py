@@ -52,7 +52,7 @@ def test_flooding_clients_delay_a_single_image_by_few(
     singles = plan.repeats(suite=10, full=200)
     with pixlog.connect(run_dir) as client:
         client.log_image("single", numbered(0), step=0)
-        assert client.flush(30) == 0
+        assert client.flush(scaled_s(30)) == 0
         floods = [
             nursery.start(
                 "training:log_until_killed",

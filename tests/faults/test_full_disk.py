@@ -100,7 +100,7 @@ def check_and_close(client: Client, run_dir: Path) -> pixlog.Stats:
     """Close the client and check the books of both sides."""
     assert_all_settled(client)
     status = request(socket_for(run_dir), "status")
-    stats = client.close()
+    stats = client.close(scaled_s(60))
     check_accounts(run_dir, clients={client.id: stats}, status=status)
     return stats
 
@@ -327,7 +327,7 @@ def test_deleted_run_directory_is_made_again(plan: FaultPlan, run_dir: Path, noi
                 run_dir / file["path"] for seq in range(settled, settled + 10) for file in rows[seq]["files"]
             ]
             assert all(path.is_file() for path in files)
-        stats = client.close()
+        stats = client.close(scaled_s(60))
         assert Counter({"saved": stats.saved, "failed": stats.failed}) == Counter(
             saved=stats.accepted, failed=0
         )
@@ -361,6 +361,6 @@ def test_deleted_spill_directory_is_made_again(
         finally:
             os.kill(pid, signal.SIGCONT)
         assert_all_settled(client)
-        stats = client.close()
+        stats = client.close(scaled_s(60))
         assert stats.saved == stats.accepted == HELD_COUNT + 19
         assert list((run_dir / "spill").iterdir()) == []

@@ -10,6 +10,7 @@ from host_device import HostDevice
 from nursery import Plan, Speaker
 from pictures import numbered
 from training import connect, say_stats
+from waiting import scaled_s
 
 
 def log_from_device(plan: Plan, speaker: Speaker) -> None:
@@ -39,6 +40,6 @@ def log_from_device(plan: Plan, speaker: Speaker) -> None:
         speaker.say("host" if number % 2 else "device", client.id, receipt.seq)
         if number % 8 == 0:
             time.sleep(0.002)
-    stats = client.close(plan.get("close_s", 60.0))
+    stats = client.close(plan.get("close_s", scaled_s(60.0)))
     device.end()
     say_stats(client, speaker, stats)

@@ -11,6 +11,7 @@ from typing import Any
 from nursery import Plan, Speaker
 from pictures import numbered
 from training import connect, say_stats
+from waiting import scaled_s
 
 _PAGE_NBYTES = 4096
 
@@ -50,7 +51,7 @@ def flood(plan: Plan, speaker: Speaker) -> None:
     client = connect(plan, speaker)
     pictures = [numbered(number, tuple(plan["shape"])) for number in range(4)]
     client.log_image("first", pictures[0], step=0)
-    client.flush(60)
+    client.flush(scaled_s(60))
     before = memory_of()
     began = time.monotonic()
     for number in range(plan["count"]):
@@ -69,4 +70,4 @@ def flood(plan: Plan, speaker: Speaker) -> None:
     speaker.say_json("flooded", cost)
     if plan.get("stay"):
         time.sleep(3600)
-    say_stats(client, speaker, client.close(plan.get("close_s", 120.0)))
+    say_stats(client, speaker, client.close(plan.get("close_s", scaled_s(120.0))))

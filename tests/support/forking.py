@@ -16,6 +16,7 @@ from nursery import Plan, Speaker
 from pictures import numbered
 from pixlog.client import Client
 from training import connect, say_stats
+from waiting import scaled_s
 
 _PER_CHILD = 4
 
@@ -61,7 +62,7 @@ def log_and_vanish(client: Client, speaker: Speaker, first: int) -> None:
 def log_and_close(client: Client, speaker: Speaker, first: int) -> None:
     """Log, close, and use the client once more, which is dropped."""
     log_some(client, speaker, first)
-    client.close()
+    client.close(scaled_s(60))
     assert client.log_image("child", numbered(first)).state == "dropped"
 
 
@@ -115,14 +116,14 @@ def fork_many(plan: Plan, speaker: Speaker) -> None:
     stop.set()
     for thread in threads:
         thread.join()
-    say_stats(client, speaker, client.close(60))
+    say_stats(client, speaker, client.close(scaled_s(60)))
 
 
 def fork_each(plan: Plan, speaker: Speaker) -> None:
     """When the file ``go`` exists, fork children of each kind but the one that waits; close when ``stop`` exists."""
     client = connect(plan, speaker)
     client.log_image("load", numbered(0), step=0)
-    client.flush(60)
+    client.flush(scaled_s(60))
     speaker.say("ready")
     while not os.path.exists(plan["go"]):
         time.sleep(0.005)
@@ -134,7 +135,7 @@ def fork_each(plan: Plan, speaker: Speaker) -> None:
     speaker.say("forked")
     while not os.path.exists(plan["stop"]):
         time.sleep(0.005)
-    say_stats(client, speaker, client.close(60))
+    say_stats(client, speaker, client.close(scaled_s(60)))
 
 
 def _fork_one(
@@ -212,4 +213,4 @@ def load_data(plan: Plan, speaker: Speaker) -> None:
         samples.epoch = epoch
         for batch in DataLoader(samples, batch_size=8, num_workers=plan["workers"]):
             client.log_image("batch", numbered(int(batch[0])), step=int(batch[0]), meta={"epoch": epoch})
-    say_stats(client, speaker, client.close(60))
+    say_stats(client, speaker, client.close(scaled_s(60)))

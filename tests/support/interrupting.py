@@ -13,6 +13,7 @@ from nursery import Plan, Speaker
 from pictures import numbered
 from pixlog.client import Client
 from training import connect, say_stats
+from waiting import scaled_s
 
 _SHAPES = ((8, 8), (64, 48, 3), (200, 200, 3))
 
@@ -63,7 +64,7 @@ def interrupt(plan: Plan, speaker: Speaker) -> None:
         if client.stats().pending > 300:
             client.flush()
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
-    unsettled = client.flush(60)
+    unsettled = client.flush(scaled_s(60))
     stats = client.stats()
     speaker.say_json(
         "outcome",
@@ -77,7 +78,7 @@ def interrupt(plan: Plan, speaker: Speaker) -> None:
             "buffer_nbytes": stats.buffer_nbytes,
         },
     )
-    say_stats(client, speaker, client.close(60))
+    say_stats(client, speaker, client.close(scaled_s(60)))
 
 
 def log_from_threads(plan: Plan, speaker: Speaker) -> None:
@@ -97,7 +98,7 @@ def log_from_threads(plan: Plan, speaker: Speaker) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    say_stats(client, speaker, client.close(60))
+    say_stats(client, speaker, client.close(scaled_s(60)))
 
 
 class Cycle:
@@ -122,7 +123,7 @@ def log_from_destructors(plan: Plan, speaker: Speaker) -> None:
         client.log_image("image", numbered(number), step=number)
     gc.collect()
     gc.set_threshold(700, 10, 10)
-    say_stats(client, speaker, client.close(60))
+    say_stats(client, speaker, client.close(scaled_s(60)))
 
 
 class ImageHandler(logging.Handler):
@@ -160,6 +161,6 @@ def log_from_handlers(plan: Plan, speaker: Speaker) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    stats = client.close(60)
+    stats = client.close(scaled_s(60))
     speaker.say_json("handled", [handler.count for handler in handlers])
     say_stats(client, speaker, stats)

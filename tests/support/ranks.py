@@ -58,6 +58,7 @@ def _log_as_rank(
             number = rank * image_count + step
             key = "large" if mixed_shape(number) == _LARGE else "mixed/sizes"
             client.log_image(key, numbered(number, mixed_shape(number)), step=step, meta={"number": number})
+        client.close(scaled_s(_END_S))
     said.put((client.id, asdict(client.stats())))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from nursery import Plan, Speaker
 from pictures import numbered
 from training import connect, say_stats
+from waiting import scaled_s
 
 _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH, _CAP_SETPCAP = 1, 2, 8
 _PR_CAPBSET_DROP = 24
@@ -27,7 +28,7 @@ def log_under_file_size_limit(plan: Plan, speaker: Speaker) -> None:
     client.log_image("large", noise)
     for number in range(plan["count"]):
         client.log_image("small", numbered(number, (48, 48, 3)), step=number)
-    say_stats(client, speaker, client.close())
+    say_stats(client, speaker, client.close(scaled_s(120)))
 
 
 def log_without_override(plan: Plan, speaker: Speaker) -> None:
@@ -37,7 +38,7 @@ def log_without_override(plan: Plan, speaker: Speaker) -> None:
     count = plan["count"]
     refusing = Path(plan["refusing"])
     client.log_image("image", numbered(0), step=0)
-    assert client.flush(60) == 0
+    assert client.flush(scaled_s(60)) == 0
     if refusing.name == "manifest":  # the open segment is replaced by a copy, so that another must be begun
         (segment,) = refusing.iterdir()
         rows = segment.read_bytes()
@@ -47,7 +48,7 @@ def log_without_override(plan: Plan, speaker: Speaker) -> None:
     for number in range(1, count):
         client.log_image("image", numbered(number), step=number)
     speaker.say("refused", refusing)
-    say_stats(client, speaker, client.close())
+    say_stats(client, speaker, client.close(scaled_s(120)))
 
 
 def cannot_give_up_override() -> str | None:

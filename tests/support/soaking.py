@@ -8,6 +8,7 @@ from flooding import memory_of
 from nursery import Plan, Speaker
 from pictures import numbered
 from training import connect, say_stats
+from waiting import scaled_s
 
 _SHAPE = (28, 28)
 _DISTINCT = 1000
@@ -23,7 +24,7 @@ def soak(plan: Plan, speaker: Speaker) -> None:
         client.log_image(plan["key"], pictures[number % _DISTINCT], step=number % _DISTINCT)
         if (number + 1) % every == 0:
             speaker.say_json("sample", cost_of("self"))
-    say_stats(client, speaker, client.close(600))
+    say_stats(client, speaker, client.close(scaled_s(600)))
 
 
 def cost_of(pid: int | str) -> dict[str, int]:

@@ -15,6 +15,7 @@ from pictures import numbered
 from pixlog.client import Client
 from pixlog.rendezvous import socket_for, start_lock
 from pixlog.sending import delivery
+from waiting import scaled_s
 
 
 def connect(plan: Plan, speaker: Speaker) -> Client:
@@ -61,7 +62,7 @@ def log_until_killed(plan: Plan, speaker: Speaker) -> None:
             time.sleep(pause_s)
         while client.stats().pending >= most_pending and not os.path.exists(plan["stop"]):
             time.sleep(0.005)
-    say_stats(client, speaker, client.close(plan.get("close_s", 60.0)))
+    say_stats(client, speaker, client.close(plan.get("close_s", scaled_s(60.0))))
 
 
 def log_when_told(plan: Plan, speaker: Speaker) -> None:
@@ -104,14 +105,14 @@ def log_at_pace(plan: Plan, speaker: Speaker) -> None:
         number += 1
         time.sleep(plan["pause_s"])
     speaker.say_json("times", times_ms)
-    say_stats(client, speaker, client.close(200))
+    say_stats(client, speaker, client.close(scaled_s(200)))
 
 
 def close_when_stopped(plan: Plan, speaker: Speaker) -> None:
     """Log one picture and say "ready"; when the file ``go`` says that the daemon is stopped, log ``count``, close."""
     client = connect(plan, speaker)
     client.log_image("image", numbered(0), step=0)
-    client.flush(60)
+    client.flush(scaled_s(60))
     speaker.say("ready")
     while not os.path.exists(plan["go"]):
         time.sleep(0.0005)

@@ -24,12 +24,12 @@ def scheduling_of(run_dir: Path) -> set[tuple[int, int]]:
     return {(os.sched_getscheduler(thread), os.getpriority(os.PRIO_PROCESS, thread)) for thread in threads}
 
 
-@pytest.mark.parametrize("nice", [7, 0])
+@pytest.mark.parametrize(("setting", "nice"), [("", 10), ("7", 7), ("0", 0)])
 def test_daemon_steps_back_as_its_settings_say(
-    run_dir: Path, monkeypatch: pytest.MonkeyPatch, nice: int
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch, setting: str, nice: int
 ) -> None:
     """Every thread has the nice value of the settings and, unless that is 0, never preempts who wakes it."""
-    monkeypatch.setenv("PIXLOG_NICE", str(nice))
+    monkeypatch.setenv("PIXLOG_NICE", setting)
     own = os.getpriority(os.PRIO_PROCESS, 0)
     with pixlog.connect(run_dir) as client:
         client.log_image("k", np.zeros((8, 8), np.uint8))

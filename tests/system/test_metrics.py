@@ -72,7 +72,7 @@ def test_metrics_say_what_client_and_status_say(
             client.log_image("a", np.zeros((8, 9, 3), np.uint8), step=step)
         client.log_image("too large", np.zeros((200, 200, 3), np.uint8))
         client.log_image("no image", object())
-        assert client.flush(30) == 0
+        assert client.flush(scaled_s(30)) == 0
         stats = client.stats()
         (run,) = request(socket_for(run_dir), "status")["runs"]
         status, body = ask(address)
