@@ -81,13 +81,17 @@ def test_killed_trainer_loses_nothing_in_spill(
     account = check_accounts(run_dir)
     assert_steps_are_numbers(run_dir, list(account.rows.values()))
     logged = {call for trainer in trainers for call in trainer.logged()}
-    lost = logged - account.saved
+    # A slow daemon has a trainer log more calls than so small a budget keeps account of: these are dropped by name.
+    dropped = [row for row in account.rows.values() if row["state"] == "dropped"]
+    assert all(row["reason"].startswith("no space: buffer_bytes") for row in dropped), dropped[:3]
+    lost = logged - account.saved - {(row["client"], row["seq"]) for row in dropped}
     plan.record(
         "1 trainer killed",
         "A trainer is killed with SIGKILL while it logs; images that did not fit into the memory, in the spill",
         times=kills,
-        images=len(logged),
+        images=len(logged) - len(dropped),
         lost=len(lost),
+        measured=f"{len(dropped)} more were beyond the budget and have a row that says so" if dropped else "",
     )
     assert not lost, f"{len(lost)} of {len(logged)}: {[account.rows.get(call) for call in sorted(lost)[:3]]}"
 
