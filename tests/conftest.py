@@ -15,6 +15,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import daemons
 import leaks
@@ -30,6 +31,14 @@ _HABITS = (
 )  # fmt: skip
 _SHOWN_CHARS = 6000
 _numbers = itertools.count()
+
+
+# Examples are those of the last run, however long one takes: what a change is judged by is the same for all changes.
+# pytest --hypothesis-profile=default  tries others.
+settings.register_profile(
+    "suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("suite")
 
 
 def pytest_configure() -> None:

@@ -171,7 +171,11 @@ DATA_FIELDS = (
 )
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    max_examples=300,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(
     kind=st.sampled_from(["array", "pil", "encoded", "reference", "ref"]),
     data=st.dictionaries(st.sampled_from(DATA_FIELDS), VALUES, max_size=4),
