@@ -10,6 +10,7 @@ Source of the form: ``common/maskApi.c`` of the COCO API (rleEncode, rleToString
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,13 +20,14 @@ import numpy.typing as npt
 
 def class_regions(ids: npt.NDArray[Any]) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     """Yield every id of a mask (H, W) of whole numbers, ascending, with the counts of its pixels."""
-    flat = np.ascontiguousarray(ids.T).ravel()
-    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
-    lengths = np.diff(starts, append=len(flat))
-    values = flat[starts]
-    for value in np.unique(values):
-        of_class = values == value
-        yield int(value), _counts(starts[of_class], lengths[of_class], len(flat))
+    starts, values = _runs(ids)
+    ends = np.append(starts[1:], ids.size)
+    order = np.argsort(values, kind="stable")
+    values = values[order]
+    firsts = [0, *(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), len(values)]
+    for first, last in itertools.pairwise(firsts):
+        of_class = order[first:last]
+        yield int(values[first]), _counts(starts[of_class], ends[of_class], ids.size)
 
 
 def mask_counts(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
@@ -38,18 +40,15 @@ def mask_counts(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
 
 def counts_text(counts: npt.NDArray[np.int64]) -> str:
     """Return counts as text."""
-    rest = counts.astype(np.int64)
-    rest[3:] -= counts[1:-2]
-    more = np.ones(len(rest), bool)
-    columns = []
-    while more.any():
-        part = rest & 0x1F
-        rest = rest >> 5
-        is_followed = np.where(part & 0x10, rest != -1, rest != 0)
-        columns.append(np.where(more, part + 48 + (is_followed << 5), 0))
-        more &= is_followed
-    characters = np.stack(columns, axis=1).astype(np.uint8)
-    return bytes(characters[characters != 0].tolist()).decode("ascii")
+    numbers = counts.astype(np.int64)
+    numbers[3:] -= counts[1:-2]
+    magnitudes = numbers ^ (numbers >> 63)  # what is left of the number beside its sign
+    most = max(1, -(-(int(magnitudes.max(initial=0)).bit_length() + 1) // 5))
+    places = np.arange(most)
+    needed = np.searchsorted(16 << (5 * places[:-1]), magnitudes, side="right")[:, None]
+    characters = (numbers[:, None] >> (5 * places)) & 0x1F
+    characters += 48 + ((places < needed) << 5)
+    return characters[places <= needed].astype(np.uint8).tobytes().decode("ascii")
 
 
 def counts_area(counts: npt.NDArray[np.int64]) -> int:
@@ -68,13 +67,23 @@ def counts_bounds(counts: npt.NDArray[np.int64], height: int) -> list[float]:
     return [float(left), float(top), float(right - left + 1), float(bottom - top + 1)]
 
 
-def _counts(
-    starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], size: int
-) -> npt.NDArray[np.int64]:
-    ends = starts + lengths
+def _runs(ids: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+    """Return where runs of one id begin when a mask (H, W) is read column by column, and their ids.
+
+    Changes from row to row are looked for in the mask as it lies: to turn it into columns takes far longer.
+    """
+    height, width = ids.shape
+    rows, columns = np.divmod(np.flatnonzero(ids[1:] != ids[:-1]), width)
+    tops = np.flatnonzero(ids[0, 1:] != ids[-1, :-1]) + 1
+    starts = np.concatenate([[0], columns * height + rows + 1, tops * height])
+    starts.sort()
+    return starts, ids[starts % height, starts // height]
+
+
+def _counts(starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
     counts = np.empty(2 * len(starts) + 1, np.int64)
     counts[0] = starts[0]
-    counts[1::2] = lengths
+    counts[1::2] = ends - starts
     counts[2:-1:2] = starts[1:] - ends[:-1]
     counts[-1] = size - ends[-1]
     return counts if counts[-1] else counts[:-1]

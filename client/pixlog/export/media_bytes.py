@@ -29,18 +29,18 @@ def media_bytes(file: MediaFile) -> bytes:
     return data
 
 
-def copy_media(file: MediaFile, path: Path) -> None:
+def copy_media(file: MediaFile, path: str | Path) -> None:
     """Copy ``file`` to ``path``, which must not exist; raises as ``media_bytes`` does."""
     descriptor = -1
     if file.size >= _FROM_NBYTES and hasattr(os, "copy_file_range"):
         descriptor = _opened(file)
     if descriptor < 0:
         data = media_bytes(file)
-        with path.open("xb", buffering=0) as out:
+        with open(path, "xb", buffering=0) as out:
             out.write(data)
         return
     try:
-        with path.open("xb", buffering=0) as out:
+        with open(path, "xb", buffering=0) as out:
             if _copied_by_system(descriptor, file, out.fileno()):
                 return
             out.seek(0)
@@ -55,29 +55,29 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._made: set[Path] = set()
+        self._made: set[str] = set()
 
     def place(self, wanted: Iterable[tuple[str, MediaFile]]) -> None:
         """Copy files to paths relative to the directory; all of them, or none and what ``copy_media`` raises."""
-        done: list[Path] = []
+        done: list[str] = []
         try:
             for name, file in wanted:
-                path = self.path / name
-                if path.parent not in self._made:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    self._made.add(path.parent)
+                path = os.path.join(self.path, name)
+                if (parent := os.path.dirname(path)) not in self._made:
+                    os.makedirs(parent, exist_ok=True)
+                    self._made.add(parent)
                 done.append(path)
                 copy_media(file, path)
         except RunError:
             for path in done:
                 with contextlib.suppress(FileNotFoundError):
-                    path.unlink()
+                    os.unlink(path)
             raise
 
 
 def _opened(file: MediaFile) -> int:
     try:
-        descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(file.place, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise RunError(f"cannot read {file.relative_path}: {error.strerror}") from error
     nbytes = os.fstat(descriptor).st_size

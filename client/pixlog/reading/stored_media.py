@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pixlog.errors import RunError
 from pixlog.reading.decoding import array_of_pil, decode_image
+from pixlog.reading.plain_png import plain_gray
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -47,18 +48,23 @@ class MediaFile:
 
         Raises ``RunError`` for one that leaves the run directory.
         """
+        return Path(self.place)
+
+    @property
+    def place(self) -> str:
+        """``path`` as text, which takes a tenth of the time."""
         path = self.shard or self.relative_path
         if path.startswith("/") or ".." in path.split("/"):
             raise RunError(f"media paths stay inside the run directory; got {path!r}")
-        return self.run_dir / path
+        return os.path.join(self.run_dir, path)
 
     def read_bytes(self) -> bytes:
         """Return the file's bytes; raise ``RunError`` if they cannot be read."""
         try:
-            if self.shard is None:
-                return self.path.read_bytes()
-            with self.path.open("rb") as shard:
-                return os.pread(shard.fileno(), self.size, self.offset)
+            with open(self.place, "rb", buffering=0) as file:
+                if self.shard is None:
+                    return file.readall()
+                return os.pread(file.fileno(), self.size, self.offset)
         except OSError as error:
             place = self.shard or self.relative_path
             raise RunError(f"cannot read {place}: {error.strerror or error}") from error
@@ -77,8 +83,13 @@ class ImageFile(MediaFile):
         return decode_image(self.read_bytes(), name=self.relative_path)
 
     def array(self) -> npt.NDArray[Any]:
-        """Return the pixels, (H, W) or (H, W, C), in the dtype they were stored with; needs Pillow."""
-        return array_of_pil(self.pil())
+        """Return the pixels, (H, W) or (H, W, C), in the dtype they were stored with.
+
+        Needs Pillow, but for plain 8-bit gray PNGs.
+        """
+        data = self.read_bytes()
+        plain = plain_gray(data)
+        return array_of_pil(decode_image(data, name=self.relative_path)) if plain is None else plain
 
 
 def media_file(run_dir: Path, entry: Any) -> MediaFile:
