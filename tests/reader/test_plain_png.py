@@ -21,7 +21,8 @@ from pixlogd.rendering.picture import Picture
 
 def _ids(height: int = 190, width: int = 210) -> npt.NDArray[np.uint8]:
     rows, columns = np.mgrid[:height, :width]
-    return ((rows // 17 + columns // 31) * 37 % 256).astype(np.uint8)
+    ids: npt.NDArray[np.uint8] = ((rows // 17 + columns // 31) * 37 % 256).astype(np.uint8)
+    return ids
 
 
 def _png(pixels: npt.NDArray[Any], mode: str, kind: int, monkeypatch: pytest.MonkeyPatch) -> bytes:

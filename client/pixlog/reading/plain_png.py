@@ -48,7 +48,8 @@ def plain_gray(data: bytes) -> npt.NDArray[np.uint8] | None:
 
 def _stream(data: bytes) -> bytes | None:
     """Return what all IDAT chunks hold; None if a chunk is broken, or if one says how samples are to be seen."""
-    parts, at = [], 8
+    parts: list[bytes] = []
+    at = 8
     while at + 12 <= len(data):
         (nbytes,) = struct.unpack_from(">I", data, at)
         kind, end = data[at + 4 : at + 8], at + 8 + nbytes
