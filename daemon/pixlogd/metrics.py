@@ -27,11 +27,14 @@ _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 class MetricsServer:
-    """Answers ``GET /metrics`` with the runs that ``runs`` returns."""
+    """Answers ``GET /metrics`` with the runs that ``runs`` returns and the worker processes that there are."""
 
-    def __init__(self, address: str, runs: Callable[[], list[OpenRun]]) -> None:
+    def __init__(
+        self, address: str, runs: Callable[[], list[OpenRun]], worker_process_count: Callable[[], int]
+    ) -> None:
         self._address = address
         self._runs = runs
+        self._worker_process_count = worker_process_count
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -75,7 +78,7 @@ class MetricsServer:
             elif path.partition(b"?")[0] not in (b"/metrics", b"/"):
                 status, text = "404 Not Found", "expected /metrics\n"
             else:
-                status, text = "200 OK", metrics_text(self._runs())
+                status, text = "200 OK", metrics_text(self._runs(), self._worker_process_count())
             body = text.encode()
             head = (
                 f"HTTP/1.1 {status}\r\nContent-Type: {_CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
@@ -88,9 +91,15 @@ class MetricsServer:
             await writer.wait_closed()
 
 
-def metrics_text(runs: list[OpenRun]) -> str:
-    """Return the numbers of runs in the text format of Prometheus, version 0.0.4."""
-    return "\n".join([line for family in _families(runs) for line in family] + [""])
+def metrics_text(runs: list[OpenRun], worker_process_count: int = 0) -> str:
+    """Return the numbers of a daemon and its runs in the text format of Prometheus, version 0.0.4."""
+    workers = _family(
+        "pixlog_worker_processes",
+        "gauge",
+        "Worker processes that encode for the daemon.",
+        [({}, worker_process_count)],
+    )
+    return "\n".join([line for family in (*_families(runs), workers) for line in family] + [""])
 
 
 def _families(runs: list[OpenRun]) -> Iterator[list[str]]:
@@ -187,7 +196,7 @@ def _labels(labels: Mapping[str, str]) -> str:
         f'{name}="{value.encode("utf-8", "replace").decode().translate(_ESCAPES)}"'
         for name, value in labels.items()
     ]
-    return "{" + ",".join(pairs) + "}"
+    return "{" + ",".join(pairs) + "}" if pairs else ""
 
 
 def _remove_stale(path: str) -> None:

@@ -21,8 +21,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from pixlogd.config.settings import Settings
+from pixlogd.rendering.exchange import LARGEST_NBYTES
+from pixlogd.rendering.worker_process import LANES_A_PROCESS, Lane
 from pixlogd.rundir.open_run import ClientRecord, Entry, OpenRun
 from pixlogd.work import Finished, Outcome, process
+from pixlogd.worker_processes import WorkerProcesses
 
 log = logging.getLogger("pixlogd")
 
@@ -58,6 +61,12 @@ class Pipeline:
             if settings.encode_workers > 1
             else self._pool
         )
+        self.worker_processes = WorkerProcesses(settings, self.dispatch)
+        self._lane_pool = ThreadPoolExecutor(
+            self.worker_processes.most_lanes, thread_name_prefix="pixlogd-lane"
+        )
+        self._lanes: dict[asyncio.Future[Outcome], Lane] = {}
+        self._suspects: deque[Entry] = deque()
         self._ring: deque[ClientRecord] = deque()
         self._ready: set[ClientRecord] = set()
         self._batches: dict[asyncio.Future[Outcome], list[Entry]] = {}
@@ -92,17 +101,43 @@ class Pipeline:
 
     def dispatch(self) -> None:
         """Give the workers what there is; called after a round of accepting, and when a batch is done."""
+        if self._suspects:
+            self._dispatch_suspects()
         while not self._closed and self._find_next():
-            is_small = self._is_small(self._ring[0].queue[0])
-            if not self._has_slot(is_small):
+            has_processes = self.worker_processes.count > 0
+            png_nbytes = LARGEST_NBYTES if has_processes else _SMALL_NBYTES
+            is_small = self._is_small(self._ring[0].queue[0], png_nbytes)
+            lane = self._free_lane() if is_small and has_processes else None
+            if lane is None and not self._has_slot(is_small):
+                if self._is_small(self._ring[0].queue[0], png_nbytes=LARGEST_NBYTES):
+                    self.worker_processes.note_pressure()
                 return
-            batch = self._next_batch()
-            pool = self._small_pool if is_small else self._pool
-            future = self._loop.run_in_executor(pool, process, batch, self._settings)
-            self._batches[future] = batch
-            if is_small:
-                self._small.add(future)
-            future.add_done_callback(self._on_batch_done)
+            self._hand_over(self._next_batch(), is_small=is_small, lane=lane)
+        self.worker_processes.note_relief()
+
+    def _hand_over(self, batch: list[Entry], *, is_small: bool, lane: Lane | None) -> None:
+        pool = self._lane_pool if lane is not None else self._small_pool if is_small else self._pool
+        future = self._loop.run_in_executor(pool, process, batch, self._settings, lane)
+        self._batches[future] = batch
+        if lane is not None:
+            self._lanes[future] = lane
+        elif is_small:
+            self._small.add(future)
+        future.add_done_callback(self._on_batch_done)
+
+    def _free_lane(self) -> Lane | None:
+        """Return a lane that may be used now; large pictures in work leave the others one process less each."""
+        large_count = len(self._batches) - len(self._small) - len(self._lanes)
+        process_count = max(1, self._settings.encode_workers - large_count)
+        return self.worker_processes.take_lane(process_count * LANES_A_PROCESS)
+
+    def _dispatch_suspects(self) -> None:
+        """Try calls that crashed a worker process again, each alone in another; fail them where there is none."""
+        while self._suspects and not self._closed:
+            lane = self.worker_processes.take_lane(self.worker_processes.most_lanes)
+            if lane is None and self.worker_processes.ensure_one():
+                return
+            self._hand_over([self._suspects.popleft()], is_small=True, lane=lane)
 
     async def drain(self, timeout_s: float | None) -> bool:
         """Wait until everything accepted is written; return whether it is.  None waits without limit."""
@@ -115,14 +150,15 @@ class Pipeline:
     def stop(self) -> None:
         """Begin nothing more; what the workers have begun goes on."""
         self._closed = True
-        for pool in (self._pool, self._small_pool):
+        self.worker_processes.stop()
+        for pool in (self._pool, self._small_pool, self._lane_pool):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def unwritten(self, run: OpenRun) -> list[Entry]:
         """Return every call of a run that is accepted and not in its manifest, those worked on first."""
         finished = [*self._in_writing.get(run, ()), *self._unwritten.get(run, ())]
         working = [entry for batch in self._batches.values() for entry in batch]
-        entries = [*(item.entry for item in finished), *working, *self._early]
+        entries = [*(item.entry for item in finished), *working, *self._early, *self._suspects]
         return [entry for entry in entries if entry.client.run is run] + [
             entry for record in run.clients.values() for entry in record.queue
         ]
@@ -132,6 +168,7 @@ class Pipeline:
         if self._batches:
             await asyncio.wait(self._batches)
         await asyncio.sleep(0)  # their callbacks
+        await self.worker_processes.close()
         await asyncio.gather(*self._writers.values(), return_exceptions=True)
         for run in list(self._unwritten):
             await self._write(run)
@@ -153,11 +190,16 @@ class Pipeline:
         return False
 
     def _has_slot(self, is_small: bool) -> bool:
-        """Whether a batch may be given to the workers: one more than they can work on, so that none ever waits."""
+        """Whether a batch may be given to the threads: one more than they can work on, so that none ever waits."""
         small_count = len(self._small)
-        large_count = len(self._batches) - small_count
+        large_count = len(self._batches) - small_count - len(self._lanes)
         worker_count = self._settings.encode_workers
+        if self._lanes:
+            busy_count = -(-len(self._lanes) // LANES_A_PROCESS)
+            return not is_small and large_count <= worker_count - busy_count
         if is_small:
+            if self.worker_processes.count:
+                return False  # a lane that is free now is one too many
             return small_count < _MOST_SMALL and (worker_count > 1 or not large_count)
         return large_count <= worker_count - (_MOST_SMALL if small_count else 0)
 
@@ -180,22 +222,26 @@ class Pipeline:
                 self._ready.discard(client)
         return batch
 
-    def _is_small(self, entry: Entry) -> bool:
-        """Whether a batch that begins with this call is one of those that are worked on one at a time."""
-        if entry.nbytes >= _SMALL_NBYTES:
-            return False
+    def _is_small(self, entry: Entry, png_nbytes: int) -> bool:
+        """Whether a batch that begins with this call is one of those that threads work on one at a time."""
         encode = self._settings.for_key(entry.log.key)
+        if entry.nbytes >= (png_nbytes if encode.file_type == "png" else _SMALL_NBYTES):
+            return False
         return encode.file_type not in _LOCK_FREE_TYPES and encode.level == "fast"
 
     def _on_batch_done(self, future: asyncio.Future[Outcome]) -> None:
         batch = self._batches.pop(future)
         self._small.discard(future)
+        lane = self._lanes.pop(future, None)
         if future.cancelled():
             for entry in reversed(batch):
                 entry.client.in_flight -= 1
                 entry.client.queue.appendleft(entry)
             return
         outcome = future.result()
+        self._suspects += outcome.suspects
+        if lane is not None:
+            self.worker_processes.give_back(lane, outcome.gone)
         if outcome.finished:
             run = outcome.finished[0].entry.client.run
             self._unwritten.setdefault(run, []).extend(outcome.finished)

@@ -66,7 +66,11 @@ class Server:
         self._only_run = only_run
         self._writer = f"{safe_host(host)}-{os.getpid()}"
         self.recovery = Recovery(self.pipeline, safe_host(host), self._writer)
-        self.metrics = MetricsServer(settings.metrics, lambda: list(self.runs.values()))
+        self.metrics = MetricsServer(
+            settings.metrics,
+            lambda: list(self.runs.values()),
+            lambda: self.pipeline.worker_processes.count,
+        )
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(self._on_unexpected)
         self._crash: Exception | None = None
@@ -334,6 +338,7 @@ class Server:
         if self._stop.is_set():
             self._forced.set()
         step_forward()
+        self.pipeline.worker_processes.step_forward()
         log.info("x told to stop")
         self._stop.set()
 

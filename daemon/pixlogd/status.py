@@ -23,6 +23,7 @@ def status_of(server: Server) -> Header:
         "uptime_s": time.monotonic() - server.started,
         "socket": str(server.socket_path),
         "workers": server.settings.encode_workers,
+        "worker_processes": server.pipeline.worker_processes.count,
         "runs": [_run_status(run) for run in server.runs.values()],
     }
 

@@ -1,4 +1,8 @@
-"""What a worker thread does with a batch: convert, encode, store, and write down what became of each call."""
+"""What a worker thread does with a batch: convert, encode, store, and write down what became of each call.
+
+With a lane to a worker process it has that convert and encode what it can, and does the rest itself, as it does
+everything when the process is gone.  A call that crashed the process is the exception: it would crash the daemon.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,19 @@ import errno
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from pixlog.errors import InputError, PixlogError
+from pixlog.protocol import Header
+from pixlogd.config.encode_defaults import EncodeDefaults
 from pixlogd.config.settings import Settings
 from pixlogd.malformed import malformation_of
 from pixlogd.payload import buffers_of
+from pixlogd.rendering.exchange import LARGEST_NBYTES
 from pixlogd.rendering.media_file import EarlierFile, MediaFile
 from pixlogd.rendering.render import Rendered, render
+from pixlogd.rendering.worker_process import Lane, WorkerGone
 from pixlogd.rundir.library import NotThereYet
 from pixlogd.rundir.manifest import FORMAT_VERSION, encode_row
 from pixlogd.rundir.open_run import Ack, Entry
@@ -24,6 +32,7 @@ log = logging.getLogger("pixlogd")
 
 _OURS_TO_FAIL = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EFBIG, errno.EISDIR, errno.ENOTDIR})
 """Errors that trying again will not cure: the image fails.  Every other error of the disk is waited out."""
+_MOST_CRASHES = 2
 
 
 @dataclass(slots=True)
@@ -44,54 +53,110 @@ class Outcome:
     """What became of a batch.
 
     ``early`` are the calls that point at an image which is not in the manifest yet, ``stalled`` those that the
-    disk would not take; both are to be tried again.
+    disk would not take, ``suspects`` those that crashed a worker process; all are to be tried again, the last in
+    another worker process and alone.  ``gone`` says what ended the worker process, where it did.
     """
 
     finished: list[Finished]
     early: list[Entry]
     stalled: list[Entry]
     trouble: OSError | None = None
+    suspects: list[Entry] = field(default_factory=list)
+    gone: WorkerGone | None = None
 
 
-def process(batch: Sequence[Entry], settings: Settings) -> Outcome:
+def process(batch: Sequence[Entry], settings: Settings, lane: Lane | None = None) -> Outcome:
     """Bring every call of ``batch`` to its end, in a worker thread; raises nothing."""
-    finished: list[Finished] = []
-    early: list[Entry] = []
-    for index, entry in enumerate(batch):
+    outcome = Outcome([], [], [])
+    work = (
+        _render_over(lane, batch, settings, outcome)
+        if lane is not None
+        else [(entry, None) for entry in batch]
+    )
+    for index, (entry, ready) in enumerate(work):
         try:
-            finished.append(_process_one(entry, settings))
+            if ready is None and entry.crashes and (lane is None or len(entry.crashes) >= _MOST_CRASHES):
+                raise InputError(f"rendering it ended a worker process: {', then '.join(entry.crashes)}")
+            outcome.finished.append(_process_one(entry, settings, ready))
         except OSError as exc:
             if exc.errno in _OURS_TO_FAIL:
-                finished.append(_failed(entry, f"{type(exc).__name__}: {exc.strerror}"))
+                outcome.finished.append(_failed(entry, f"{type(exc).__name__}: {exc.strerror}"))
             else:
-                return Outcome(finished, early, list(batch[index:]), exc)
+                outcome.stalled = [entry for entry, _ in work[index:]]
+                outcome.trouble = exc
+                break
         except NotThereYet:
             if entry.last_try:
-                finished.append(_failed(entry, "the earlier call whose image it shows waits for this one"))
+                outcome.finished.append(
+                    _failed(entry, "the earlier call whose image it shows waits for this one")
+                )
             else:
-                early.append(entry)
+                outcome.early.append(entry)
         except PixlogError as exc:
-            finished.append(_failed(entry, str(exc)))
+            outcome.finished.append(_failed(entry, str(exc)))
         except Exception as exc:
             malformation = malformation_of(entry.log.header)
             if malformation is not None:
-                finished.append(_failed(entry, f"malformed call: {malformation}"))
+                outcome.finished.append(_failed(entry, f"malformed call: {malformation}"))
                 continue
             log.exception("! %r step %d: internal error", entry.log.key, entry.log.step)
-            finished.append(_failed(entry, f"internal error: {type(exc).__name__}: {exc}"))
-    return Outcome(finished, early, [])
+            outcome.finished.append(_failed(entry, f"internal error: {type(exc).__name__}: {exc}"))
+    return outcome
 
 
-def _process_one(entry: Entry, settings: Settings) -> Finished:
+_Ready: TypeAlias = tuple[Rendered, float]
+"""A rendering and the seconds that it took."""
+
+
+def _render_over(
+    lane: Lane, batch: Sequence[Entry], settings: Settings, outcome: Outcome
+) -> list[tuple[Entry, _Ready | None]]:
+    """Return the calls of a batch with their renderings, None for those that are to be rendered here."""
+    try:
+        ready = lane.render([_handed_over(entry, settings) for entry in batch])
+        return list(zip(batch, ready, strict=True))
+    except WorkerGone as exc:
+        outcome.gone = exc
+        if exc.number is not None:
+            batch[exc.number].crashes += (exc.how,)
+        outcome.suspects = [entry for entry in batch if 0 < len(entry.crashes) < _MOST_CRASHES]
+        return [(entry, None) for entry in batch if entry not in outcome.suspects]
+
+
+def _handed_over(
+    entry: Entry, settings: Settings
+) -> tuple[Header, Sequence[memoryview], EncodeDefaults] | None:
+    """Return what a worker process needs of a call, None for one that it has no use for or cannot do."""
+    header = entry.log.header
+    if header.get("state") is not None or not 0 < entry.nbytes <= LARGEST_NBYTES:
+        return None
+    defaults = settings.for_key(entry.log.key)
+    for item in header["items"]:
+        wants_run = defaults.dedup if item.get("dedup") is None else item["dedup"]
+        if wants_run or item["data"].get("kind") not in ("array", "pil"):
+            return None
+    try:
+        return header, buffers_of(header, entry.payload), defaults
+    except (OSError, PixlogError):  # met again, and told, where the call is rendered
+        return None
+
+
+def _process_one(entry: Entry, settings: Settings, ready: _Ready | None) -> Finished:
     header = entry.log.header
     state = header.get("state")
     if state in ("failed", "dropped"):
         return _ended(entry, state, str(header.get("reason", "unknown")))
     run = entry.client.run
-    began = time.perf_counter()
-    rendered = render(header, buffers_of(header, entry.payload), settings.for_key(entry.log.key), run.library)
+    if ready is None:
+        began = time.perf_counter()
+        defaults = settings.for_key(entry.log.key)
+        rendered = render(header, buffers_of(header, entry.payload), defaults, run.library)
+        encoded = time.perf_counter()
+        encode_s = encoded - began
+    else:
+        rendered, encode_s = ready
+        encoded = time.perf_counter()
     new_files = rendered.new_files
-    encoded = time.perf_counter()
     placements = run.store.write(new_files)
     written = time.perf_counter()
     run.library.on_stored(new_files, placements)
@@ -105,7 +170,7 @@ def _process_one(entry: Entry, settings: Settings) -> Finished:
         encode_row(row),
         (entry.log.seq, "saved", None, _image_paths(rendered), rendered.notes),
         sum(media.size for media in new_files),
-        encoded - began,
+        encode_s,
         written - encoded,
     )
 

@@ -26,7 +26,12 @@ class Process:
     @property
     def is_daemon(self) -> bool:
         """Whether this is a pixlog daemon, started by a client or by hand."""
-        return "pixlogd" in self.command
+        return "pixlogd" in self.command and not self.is_worker
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether this is a worker process of a daemon."""
+        return "pixlogd.rendering.worker" in self.command
 
     def is_alive(self) -> bool:
         """Whether the same process still runs; a zombie does not."""

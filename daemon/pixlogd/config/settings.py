@@ -39,6 +39,14 @@ class Settings:
         'Images encoded at once. "auto": half of the CPUs that the daemon may use by its affinity and its container\'s '
         "limit, at most 8.",
     )
+    encode_processes: Literal["auto", "off"] = setting(
+        "auto",
+        Choice(("auto", "off")),
+        "auto: when small images (up to 512 KB of pixels, png up to 1.5 MB) have come faster than one interpreter "
+        "encodes them for a second, as many processes as encode_workers (at most 8) encode them. Each takes about 25 "
+        "MB of its own and ends after 10 s without work. With one encode worker there is none, nor outside of Linux. "
+        "off: threads alone.",
+    )
     nice: int = setting(
         10, Whole(0, 19), "How far the daemon steps back for other processes; 0 competes with the training."
     )
