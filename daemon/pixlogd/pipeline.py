@@ -104,12 +104,13 @@ class Pipeline:
         if self._suspects:
             self._dispatch_suspects()
         while not self._closed and self._find_next():
-            has_processes = self.worker_processes.count > 0
-            png_nbytes = LARGEST_NBYTES if has_processes else _SMALL_NBYTES
-            is_small = self._is_small(self._ring[0].queue[0], png_nbytes)
-            lane = self._free_lane() if is_small and has_processes else None
-            if lane is None and not self._has_slot(is_small):
-                if self._is_small(self._ring[0].queue[0], png_nbytes=LARGEST_NBYTES):
+            entry = self._ring[0].queue[0]
+            has_use = self._has_use_for_process(entry)
+            has_lanes = has_use and self.worker_processes.count > 0
+            lane = self._free_lane() if has_lanes else None
+            is_small = self._is_small(entry)
+            if lane is None and (has_lanes or not self._has_slot(is_small)):
+                if has_use:
                     self.worker_processes.note_pressure()
                 return
             self._hand_over(self._next_batch(), is_small=is_small, lane=lane)
@@ -126,9 +127,9 @@ class Pipeline:
         future.add_done_callback(self._on_batch_done)
 
     def _free_lane(self) -> Lane | None:
-        """Return a lane that may be used now; large pictures in work leave the others one process less each."""
+        """Return a lane that may be used now; what threads work on leaves the processes one less each."""
         large_count = len(self._batches) - len(self._small) - len(self._lanes)
-        process_count = max(1, self._settings.encode_workers - large_count)
+        process_count = max(1, self._settings.encode_workers - large_count - bool(self._small))
         return self.worker_processes.take_lane(process_count * LANES_A_PROCESS)
 
     def _dispatch_suspects(self) -> None:
@@ -194,13 +195,11 @@ class Pipeline:
         small_count = len(self._small)
         large_count = len(self._batches) - small_count - len(self._lanes)
         worker_count = self._settings.encode_workers
-        if self._lanes:
-            busy_count = -(-len(self._lanes) // LANES_A_PROCESS)
-            return not is_small and large_count <= worker_count - busy_count
+        busy_count = -(-len(self._lanes) // LANES_A_PROCESS)
         if is_small:
-            if self.worker_processes.count:
-                return False  # a lane that is free now is one too many
             return small_count < _MOST_SMALL and (worker_count > 1 or not large_count)
+        if busy_count:
+            return large_count <= worker_count - busy_count - bool(small_count)
         return large_count <= worker_count - (_MOST_SMALL if small_count else 0)
 
     def _next_batch(self) -> list[Entry]:
@@ -222,12 +221,19 @@ class Pipeline:
                 self._ready.discard(client)
         return batch
 
-    def _is_small(self, entry: Entry, png_nbytes: int) -> bool:
+    def _is_small(self, entry: Entry) -> bool:
         """Whether a batch that begins with this call is one of those that threads work on one at a time."""
-        encode = self._settings.for_key(entry.log.key)
-        if entry.nbytes >= (png_nbytes if encode.file_type == "png" else _SMALL_NBYTES):
+        if entry.nbytes >= _SMALL_NBYTES:
             return False
+        encode = self._settings.for_key(entry.log.key)
         return encode.file_type not in _LOCK_FREE_TYPES and encode.level == "fast"
+
+    def _has_use_for_process(self, entry: Entry) -> bool:
+        """Whether a batch that begins with this call is done sooner by a worker process."""
+        if not 0 < entry.nbytes <= LARGEST_NBYTES:
+            return False
+        encode = self._settings.for_key(entry.log.key)
+        return encode.file_type == "png" and encode.level == "fast"
 
     def _on_batch_done(self, future: asyncio.Future[Outcome]) -> None:
         batch = self._batches.pop(future)

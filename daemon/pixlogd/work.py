@@ -137,7 +137,7 @@ def _handed_over(
             return None
     try:
         return header, buffers_of(header, entry.payload), defaults
-    except (OSError, PixlogError):  # met again, and told, where the call is rendered
+    except Exception:  # met again, and told, where the call is rendered
         return None
 
 

@@ -44,12 +44,15 @@ class FakeDaemons:
         self.asked: list[tuple[Path, str]] = []
         self.own: dict[str, Path] = {}
 
-    def add(self, path: str, *runs: dict[str, Any], pid: int = 99, own: bool = True) -> None:
+    def add(
+        self, path: str, *runs: dict[str, Any], pid: int = 99, own: bool = True, worker_processes: int = 0
+    ) -> None:
         status = {
             "pid": pid,
             "version": "0.1.0",
             "uptime_s": 75.0,
             "workers": 2,
+            "worker_processes": worker_processes,
             "socket": path,
             "runs": list(runs),
         }
@@ -85,6 +88,17 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> FakeDaemons:
         monkeypatch.setattr(find_daemon, name, getattr(fakes, name))
     monkeypatch.setattr(daemons_module, "request", fakes.request)
     return fakes
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "2 workers,"), (1, "2 workers (1 process),"), (2, "2 workers (2 processes),")]
+)
+def test_status_tells_how_many_workers_are_processes(
+    written: WrittenRun, fakes: FakeDaemons, pixlog_command: Command, count: int, words: str
+) -> None:
+    """Behind the number of workers, while there are any."""
+    fakes.add("/s/a.sock", _run(written.path), worker_processes=count)
+    assert words in pixlog_command("status", written.path).lines[0]
 
 
 def test_status_shows_daemon_run_and_clients(

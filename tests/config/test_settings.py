@@ -42,6 +42,7 @@ def get(settings: Settings, name: str) -> Any:
 # dotted name, an argument, a variable's text, a TOML value, and what each becomes
 VALUES: list[tuple[str, Any, str, str, tuple[Any, Any, Any]]] = [
     ("encode_workers", 3, "4", "5", (3, 4, 5)),
+    ("encode_processes", "off", "auto", '"off"', ("off", "auto", "off")),
     ("nice", 1, "2", "3", (1, 2, 3)),
     ("idle_exit_s", 1, "2.5", "3", (1.0, 2.5, 3.0)),
     ("give_up_s", 1, "2.5", "3", (1.0, 2.5, 3.0)),
@@ -111,7 +112,7 @@ def test_settings_read_file_of_variable(tmp_path: Path) -> None:
         ("file_type = 'jpg'", "unknown setting 'file_type': did you mean 'encode.file_type'?"),
         ("[encode]\nqualty = 3", "unknown setting 'encode.qualty': did you mean 'encode.quality'?"),
         ("[encode]\nnice = 3", "unknown setting 'encode.nice': did you mean 'nice'?"),
-        ("[zebra]", "unknown setting 'zebra': known are encode_workers, nice, "),
+        ("[zebra]", "unknown setting 'zebra': known are encode_workers, encode_processes, nice, "),
         ("nice = '3'", "setting 'nice': got '3', expected a whole number from 0 to 19"),
         ("nice = 20", "setting 'nice': got 20, expected a whole number from 0 to 19"),
         ("nice = true", "setting 'nice': got True, expected a whole number"),

@@ -19,7 +19,7 @@ from pixlogd.tally import LATENCY_BOUNDS_S, Histogram
 from waiting import scaled_s, wait_until
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-_SAMPLE = re.compile(r'([a-z_]+)\{((?:[a-z]+="(?:[^"\\]|\\.)*",?)*)\} ([-+0-9.e]+)')
+_SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="(?:[^"\\]|\\.)*",?)+)\})? ([-+0-9.e]+)')
 _LABEL = re.compile(r'([a-z]+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -48,7 +48,7 @@ def parse(text: str) -> Samples:
         if not line.startswith(("# HELP pixlog_", "# TYPE pixlog_")):
             match = _SAMPLE.fullmatch(line)
             assert match, line
-            samples[match[1], frozenset(_LABEL.findall(match[2]))] = float(match[3])
+            samples[match[1], frozenset(_LABEL.findall(match[2] or ""))] = float(match[3])
     return samples
 
 
@@ -94,6 +94,7 @@ def test_metrics_say_what_client_and_status_say(
         for reason, count in reasons.items():
             assert sample(f"pixlog_{end}_calls_total", reason=reason) == count
     assert sample("pixlog_connected_clients") == 1
+    assert samples["pixlog_worker_processes", frozenset()] == 0
     assert sample("pixlog_queued_calls", client=client.id, rank="0") == run["queued"] == stats.pending == 0
     for name in ("encode", "write"):
         assert (
@@ -162,5 +163,5 @@ def test_histogram_counts_bounds_from_below() -> None:
 
 
 def test_metrics_text_of_no_run_is_sound() -> None:
-    """A service that serves nothing yet has families without samples."""
-    assert parse(metrics_text([])) == {}
+    """A service that serves nothing yet has families without samples, and no worker process."""
+    assert parse(metrics_text([])) == {("pixlog_worker_processes", frozenset()): 0.0}

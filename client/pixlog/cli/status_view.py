@@ -25,7 +25,7 @@ def _daemon_parts(daemon: Daemon) -> list[RenderableType]:
     status = daemon.status
     head = Text("pixlogd ", style="bold")
     process_count = status.get("worker_processes", 0)
-    processes = f" with {count_text(process_count, 'worker process')}" if process_count else ""
+    processes = f" ({process_count} process{'es' if process_count > 1 else ''})" if process_count else ""
     head.append(
         f"{status['version']}, pid {status['pid']}, up {duration_text(status['uptime_s'])}, "
         f"{count_text(status['workers'], 'worker')}{processes}, {status['socket']}",

@@ -42,10 +42,9 @@ class Settings:
     encode_processes: Literal["auto", "off"] = setting(
         "auto",
         Choice(("auto", "off")),
-        "auto: when small images (up to 512 KB of pixels, png up to 1.5 MB) have come faster than one interpreter "
-        "encodes them for a second, as many processes as encode_workers (at most 8) encode them. Each takes about 25 "
-        "MB of its own and ends after 10 s without work. With one encode worker there is none, nor outside of Linux. "
-        "off: threads alone.",
+        "auto: when PNGs of up to 1.5 MB of pixels have come faster than one interpreter encodes them for a second, as "
+        "many processes as encode_workers (at most 8) encode them. Each takes about 25 MB of its own and ends after "
+        "10 s without work. With one encode worker there is none, nor outside of Linux. off: threads alone.",
     )
     nice: int = setting(
         10, Whole(0, 19), "How far the daemon steps back for other processes; 0 competes with the training."

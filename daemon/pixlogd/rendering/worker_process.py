@@ -24,6 +24,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from pixlog.errors import PixlogError
 from pixlog.protocol import Buffer, Header, pack, unpack
 from pixlogd.config.encode_defaults import EncodeDefaults
 from pixlogd.rendering.exchange import (
@@ -85,9 +86,9 @@ class Lane:
         try:
             send_message(self._sock, pack(sent))
             answers = self._wait()
-        except OSError:
+        except (OSError, PixlogError):
             answers = None
-        if answers is None:
+        if answers is None or len(answers) != len(sent):
             how, crashed = self.process.end()
             marked = self.memory.marked
             raise WorkerGone(how, numbers[marked] if crashed and marked < len(numbers) else None)
