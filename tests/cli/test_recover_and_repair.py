@@ -167,11 +167,17 @@ def test_recover_gives_a_row_to_calls_that_were_only_announced(
     assert {rows[seq]["reason"] for seq in (2, 4)} == {NOT_WRITTEN}
 
 
-def test_recover_of_no_run_says_so(tmp_path: Path, pixlog_command: Command) -> None:
-    """A path that is no directory is one line and exit code 1."""
-    outcome = pixlog_command("recover", tmp_path / "nothing")
+@pytest.mark.parametrize("command", ["recover", "stop"])
+def test_command_for_a_run_that_is_none_says_so(
+    tmp_path: Path, pixlog_command: Command, command: str
+) -> None:
+    """A misspelt path is one line and exit code 1, also where another directory is, and never a run that is well."""
+    outcome = pixlog_command(command, tmp_path / "nothing")
     assert outcome.code == 1
-    assert "is not a directory" in outcome.err
+    assert f"there is no run at {tmp_path / 'nothing'}" in outcome.err
+    outcome = pixlog_command(command, tmp_path)
+    assert outcome.code == 1
+    assert f"{tmp_path} is not a run directory" in outcome.err
 
 
 def test_recover_shows_progress_on_a_terminal(run_dir: Path, runtime_dir: Path) -> None:

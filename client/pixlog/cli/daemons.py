@@ -19,7 +19,7 @@ from pixlog.cli.terminal import count_text, messages, plain, printable, results,
 from pixlog.control import request
 from pixlog.errors import ConnectError
 from pixlog.process_identity import is_alive, started_ticks
-from pixlog.reading.run import Run
+from pixlog.reading.run import Run, check_is_run
 
 _POLL_S = 0.05
 
@@ -94,6 +94,7 @@ def stop(
     daemon = daemon_of(run_dir, min(timeout_s, 5.0) or 5.0)
     console = results()
     if daemon is None:
+        check_is_run(run_dir)
         console.print(plain(f"no daemon is running for {run_dir}; nothing to stop"), soft_wrap=True)
         return
     others = daemon.runs_besides(run_dir)

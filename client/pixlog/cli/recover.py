@@ -13,6 +13,7 @@ from pixlog.cli.find_daemon import daemon_of
 from pixlog.cli.terminal import count_text, messages, plain, printable, progress_bar, results
 from pixlog.reading.recover import Left
 from pixlog.reading.recover import recover as recover_run
+from pixlog.reading.run import check_is_run
 
 
 def recover(
@@ -35,12 +36,16 @@ def recover(
       $ pixlog recover runs/exp1
       $ pixlog recover runs/exp1 --other-hosts      the job ran elsewhere
 
-    A job that is ended from outside leaves images raw in the run's spill, and so does a training that was faster
-    than the disk. The next daemon of the run saves them; this command starts one and waits for it.
+    A job that is ended from outside leaves images raw in the run's spill,
+    and so does a training that was faster than the disk. The next daemon of
+    the run saves them; this command starts one and waits for it.
 
-    Exit code 0 if nothing is left in the spill and in the queue, 1 otherwise, with a line for each file.
+    Exit code 0 if nothing is left in the spill and in the queue, 1 otherwise,
+    with a line for each file.
     """
     daemon = daemon_of(run_dir, 5.0)
+    if daemon is None:
+        check_is_run(run_dir)
     with progress_bar("saving images") as report_progress:
         outcome = recover_run(
             run_dir,

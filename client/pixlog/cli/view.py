@@ -49,9 +49,10 @@ def view(
       $ pixlog view runs/exp1                   prints the link of the page
       $ pixlog view runs/exp1 runs/exp2         both in one page, to compare
       $ pixlog view runs/exp1 --open            opens it, too
-      $ ssh -L 8650:127.0.0.1:8650 gpu-node     then the same link works from where you sit
+      $ ssh -L 8650:127.0.0.1:8650 gpu-node     the link then works at home, too
 
-    Nothing is written to the run directories, and no other machine is asked for anything. Ctrl-C ends it.
+    Nothing is written to the run directories, and no other machine is asked
+    for anything. Ctrl-C ends it.
     """
     try:
         from pixlog.view import serve

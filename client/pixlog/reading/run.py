@@ -45,7 +45,7 @@ class Run:
     def __init__(self, run_dir: str | os.PathLike[str]) -> None:
         """Open ``run_dir`` and index its rows; raise ``RunError`` if it is not a run directory."""
         self.path = Path(os.path.abspath(os.fspath(run_dir)))
-        _check_is_run(self.path)
+        check_is_run(self.path)
         self._index = RowIndex(self.path / "manifest")
         self._media_totals = MediaTotals(self._index)
         self._read("open")
@@ -289,7 +289,8 @@ def is_run_dir(path: Path) -> bool:
     return (path / "manifest").is_dir()
 
 
-def _check_is_run(path: Path) -> None:
+def check_is_run(path: Path) -> None:
+    """Raise ``RunError``, with what is there instead, unless ``path`` is a run directory or may become one."""
     if is_run_dir(path):
         return
     expected = "expected a directory with manifest/*.jsonl in it, as pixlog.connect(run_dir) makes one"
