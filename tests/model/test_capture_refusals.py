@@ -18,9 +18,9 @@ from pixlog.model.image import Image
     ("data", "got"),
     [
         (None, "got None"),
-        (3, "got int 3"),
-        (True, "got bool True"),
-        (2.5, "got float 2.5"),
+        (3, "got int 3, but only images are logged here"),
+        (True, "got bool True, but only images are logged here"),
+        (2.5, "got float 2.5, but only images are logged here"),
         (np.float32(1), "got numpy.float32"),
         ({"a": 1}, "got dict"),
         ({1}, "got set"),

@@ -128,5 +128,7 @@ def _refusal(data: object) -> str:
         name = (
             kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
         )
-        got = f"got {name}" + (f" {data!r}" if isinstance(data, (bool, int, float, complex)) else "")
+        got = f"got {name}"
+        if isinstance(data, (bool, int, float, complex)):
+            got += f" {data!r}, but only images are logged here"
     return f"{got}: {EXPECTED}"
