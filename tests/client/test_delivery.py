@@ -208,11 +208,11 @@ def test_memory_is_used_again(daemon: ScriptedDaemon, connect: Connect) -> None:
 
 def test_full_memory_blocks_until_there_is_room(daemon: ScriptedDaemon, connect: Connect) -> None:
     """With "block", a call that finds no room in time is dropped with the reason, and counted."""
-    client = connect(buffer_bytes="256KiB", on_full="block", timeout_s=0.2)
+    client = connect(buffer_bytes="256KiB", on_full="block", timeout_s=scaled_s(0.2))
     kept = log_images(client, 2, 100_000)
     dropped = client.log_image("k", image(2, 100_000))
     assert daemon.wait_for_logs(3)[2].header["state"] == "dropped"
-    assert "within 0.2 s" in daemon.logs[2].header["reason"]
+    assert f"within {scaled_s(0.2):g} s" in daemon.logs[2].header["reason"]
     daemon.acknowledge([0, 1])
     daemon.acknowledge([2], "dropped", daemon.logs[2].header["reason"])
     assert client.flush(timeout_s=scaled_s(10)) == 0

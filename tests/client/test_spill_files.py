@@ -20,13 +20,11 @@ from pixlogd.rundir.spill_files import read_spill_file
 from small_disks import file_size_limit, tiny_disk
 from wire_frames import CLIENT, frame, gray_pixels, hello_header, log_header, payload_of
 
-HELLO = frame(Kind.HELLO, hello_header("/run"))
-
 
 def spill_into(directory: Path, budget_nbytes: int = 1 << 20) -> Spill:
     """Return a spill with nothing in it."""
     directory.mkdir(parents=True, exist_ok=True)
-    return Spill(directory, CLIENT, budget_nbytes, lambda: HELLO)
+    return Spill(directory, CLIENT, budget_nbytes, lambda: hello_header("/run"))
 
 
 def write(spill: Spill, seq: int) -> Spilled | None:

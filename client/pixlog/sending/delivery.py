@@ -10,6 +10,7 @@ Theory of operation
 
     :mod:`~pixlog.sending.reservations`   a region for its pixels
     :mod:`~pixlog.sending.full_memory`    what it does without one
+    :mod:`~pixlog.sending.spill_ahead`    what is prepared so that it does not wait for that
     :mod:`~pixlog.sending.ledger`         its number, its end, and what survives Ctrl-C between any two bytecodes
     :mod:`~pixlog.sending.held_calls`     why it may be sent later than it is accepted
     :mod:`~pixlog.sending.deferred_calls` why it may be accepted later than it is made
@@ -50,6 +51,7 @@ from pixlog.sending.link import Dial, Link, Message
 from pixlog.sending.packing import Packing
 from pixlog.sending.pending import Pending
 from pixlog.sending.reservations import MAX_ARENAS, Reservations
+from pixlog.sending.spill_ahead import SpillAhead
 from pixlog.signal_exceptions import pass_on
 from pixlog.stats import Stats
 
@@ -79,6 +81,7 @@ class Delivery:
         self._owns_lock = self._ledger.owns_lock
         self._reservations = Reservations(self._ledger)
         self._full_memory = FullMemory(self._ledger, self._reservations)
+        self._spill_ahead = SpillAhead(self._ledger)
         self._deferred = DeferredCalls(self._ledger)
         self._packing = Packing(self._ledger)
 
@@ -314,9 +317,12 @@ class Delivery:
             self._ledger.enter()
             fresh = self._reservations.grow_ahead()
             self._packing.unpack()
+            wants_spill = self._spill_ahead.is_wanted()
             self._ledger.leave()
         for arena in fresh:
             arena.populate()
+        if wants_spill:
+            self._spill_ahead.prepare()
         self._notices.say()
 
     # Waiting

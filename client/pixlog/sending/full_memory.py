@@ -52,8 +52,9 @@ class FullMemory:
         policy, budget = ledger.options.on_full, ledger.options.buffer_bytes
         full = f"images come faster than they are saved, the buffer of {budget} bytes is full: on_full={policy!r}"
         ledger.notices.note("full", "", full)
-        ledger.link.wake()
         reason = f"buffer full: {nbytes} bytes did not fit into buffer_bytes={budget}"
+        if policy != "spill":
+            ledger.link.wake()
         if policy == "block":
             region = self._wait_for_room(nbytes, receipt)
             if region is not None:
@@ -61,6 +62,7 @@ class FullMemory:
             reason += f" within {ledger.options.timeout_s:g} s"
         elif policy == "spill":
             refusal = self.spill(header, last, pixels, nbytes, receipt)
+            ledger.link.wake()  # behind the write, as its thread now prepares the next file
             if refusal is None:
                 return None
             ledger.notices.note("spill", "", refusal)

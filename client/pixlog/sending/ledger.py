@@ -28,7 +28,7 @@ from typing import Any, Final
 from pixlog.errors import ClientClosed
 from pixlog.notices import Notices, kind_of
 from pixlog.options import ClientOptions
-from pixlog.protocol import Header, Kind, encode_head
+from pixlog.protocol import Header
 from pixlog.receipt import Receipt
 from pixlog.sending.arena import ArenaPool, Region
 from pixlog.sending.arrivals import Arrivals
@@ -67,7 +67,7 @@ class Ledger:
         self.pool: Final = pool
         self.link: Final = link
         self.arrivals: Final = arrivals
-        self.spill: Final = Spill(run_dir / "spill", self.client, options.spill_bytes, self._hello_frame)
+        self.spill: Final = Spill(run_dir / "spill", self.client, options.spill_bytes, self.hello)
         self.counts: Final = Counts()
         self.pending: dict[int, Pending] = {}
         self.packed: Final = PackedOutcomes()
@@ -202,6 +202,3 @@ class Ledger:
         if (packed := self.packed.lowest_seq) is not None:
             resume = min(resume, packed)
         return {**self.identity, "resume": resume, "again": self.next_seq > 0}
-
-    def _hello_frame(self) -> bytes:
-        return encode_head(Kind.HELLO, self.hello())

@@ -61,6 +61,9 @@ class Reservations:
                     region = pool.reserve(nbytes)
             if region is not None:
                 ledger.reserved[receipt] = region
+                half_nbytes = pool.budget_nbytes // 2
+                if pool.used_nbytes - region.nbytes <= half_nbytes < pool.used_nbytes:
+                    ledger.link.wake()  # it prepares for what comes when there is no room
             if 2 * pool.used_nbytes > pool.nbytes and pool.wants_growth():
                 ledger.link.wake()
             ledger.leave()

@@ -3,6 +3,10 @@
 A spill file is a recorded stream: the client's HELLO, then LOG frames with inline payloads.  Whoever finds one
 without its client can therefore replay it like a connection.  It is written with ``pwrite``, never mapped, so a
 full disk is an error at the call and not a signal in training.
+
+A file whose room was *prepared*, see :mod:`pixlog.sending.spill_room`, is longer than what is in it: its HELLO says so,
+and zeros follow the last frame until another file is begun.  The first byte of a frame is written last, so that who is
+killed in the middle leaves none that looks whole.
 """
 
 from __future__ import annotations
@@ -16,7 +20,9 @@ from functools import partial
 from io import FileIO
 from pathlib import Path
 
-from pixlog.protocol import Buffer
+from pixlog.protocol import Buffer, Header, Kind, encode_head
+from pixlog.sending.spill_room import SpillRoom
+from pixlog.signal_exceptions import pass_on
 from pixlog.spill_names import LEFT, SUFFIX, left_name
 
 _ROTATE_NBYTES = 64 * 1024 * 1024
@@ -24,11 +30,12 @@ _ROTATE_NBYTES = 64 * 1024 * 1024
 
 @dataclass(slots=True, eq=False)
 class SpillFile:
-    """One file and how many of its images are not acknowledged."""
+    """One file, the bytes of its frames, and how many of its images are not acknowledged."""
 
     path: Path
     io: FileIO
     nbytes: int
+    prepared: bool = False
     waiting_count: int = 0
 
 
@@ -44,17 +51,17 @@ class Spilled:
 class Spill:
     """The spill files of one client under one byte budget.  Not thread-safe: its owner holds a lock.
 
-    ``preamble`` returns the frame that each file begins with.
+    ``hello`` returns the header of the HELLO that each file begins with.  ``room`` is what the next file will be
+    written into, once it is ready.
     """
 
-    def __init__(
-        self, directory: Path, client: str, budget_nbytes: int, preamble: Callable[[], bytes]
-    ) -> None:
+    def __init__(self, directory: Path, client: str, budget_nbytes: int, hello: Callable[[], Header]) -> None:
+        self.directory = directory
         self.budget_nbytes = budget_nbytes
         self.nbytes = 0
-        self._directory = directory
+        self.room: SpillRoom | None = None
         self._client = client
-        self._preamble = preamble
+        self._hello = hello
         self._current: SpillFile | None = None
         self._separator = "-"
         self._count = 0
@@ -65,25 +72,50 @@ class Spill:
         if self.nbytes + nbytes > self.budget_nbytes:
             return None
         file = self._current
-        if file is None or file.nbytes + nbytes > _ROTATE_NBYTES or not os.fstat(file.io.fileno()).st_nlink:
+        if file is None or self._is_over(file, nbytes):
             file = self._open()
         start = file.nbytes
         try:
-            _pwrite_all(file.io.fileno(), [head, *payload], start)
+            _append(file, head, payload)
         except OSError as exc:
             if exc.errno != errno.EFBIG or not file.waiting_count:
                 raise
             file = self._open()  # a file may not grow that far here
             start = file.nbytes
-            _pwrite_all(file.io.fileno(), [head, *payload], start)
+            _append(file, head, payload)
         file.nbytes += nbytes
         file.waiting_count += 1
         self.nbytes += nbytes
         return Spilled(file, start + len(head), start + nbytes)
 
+    def _is_over(self, file: SpillFile, nbytes: int) -> bool:
+        """Whether the next ``nbytes`` belong into another file: this one is full, gone, or slower than that."""
+        return (
+            file.nbytes + nbytes > _ROTATE_NBYTES
+            or not os.fstat(file.io.fileno()).st_nlink
+            or (self.room_is_ready and not file.prepared)
+        )
+
+    @property
+    def room_is_ready(self) -> bool:
+        """Whether the next file can be written at the price of a copy."""
+        return self.room is not None and self.room.ready
+
+    @property
+    def next_nbytes(self) -> int:
+        """How long the next file may get."""
+        return min(_ROTATE_NBYTES, self.budget_nbytes - self.nbytes)
+
+    def drop_room(self) -> None:
+        """Let go of room that nobody needs."""
+        room, self.room = self.room, None
+        if room is not None:
+            room.close()
+
     def leave(self, spilled: Iterable[Spilled]) -> None:
         """Say of the files of what waits, and of those written from now on, that the client does not come back."""
-        self.close()
+        self._finish()
+        self.drop_room()
         self._separator = LEFT
         for file in {place.file for place in spilled}:
             path = file.path.with_name(left_name(file.path.name))
@@ -115,35 +147,66 @@ class Spill:
         self.nbytes = sum(file.nbytes for file in kept)
 
     def close(self) -> None:
-        """Close what is open; files with images that are not acknowledged stay for the daemon."""
+        """Close what is open, and change nothing; files with images that are not acknowledged stay for the daemon."""
         if self._current is not None:
             self._current.io.close()
             self._current = None
+        self.drop_room()
+
+    def _finish(self) -> None:
+        """Write no more into the current file, and cut off what was prepared and not used."""
+        file, self._current = self._current, None
+        if file is None:
+            return
+        if file.prepared:
+            with contextlib.suppress(OSError):  # a longer one is read as well
+                os.ftruncate(file.io.fileno(), file.nbytes)
+        file.io.close()
 
     def _open(self) -> SpillFile:
-        self.close()
-        path = self._directory / f"{self._client}{self._separator}{self._count:04d}{SUFFIX}"
+        self._finish()
+        path = self.directory / f"{self._client}{self._separator}{self._count:04d}{SUFFIX}"
         self._count += 1  # before anything can go wrong: a name is used once
-        preamble = self._preamble()
+        file = (self._name_room(path) if self.room_is_ready else None) or self._create(path)
+        self.nbytes += file.nbytes
+        self._current = file
+        return file
+
+    def _create(self, path: Path) -> SpillFile:
+        preamble = encode_head(Kind.HELLO, self._hello())
         try:
             created = _create(path)
         except FileNotFoundError:  # somebody removed the run directory
-            self._directory.mkdir(parents=True, exist_ok=True)
+            self.directory.mkdir(parents=True, exist_ok=True)
             created = _create(path)
-        file = SpillFile(path, created, len(preamble))
         try:
             _pwrite_all(created.fileno(), [preamble], 0)
         except BaseException:
             created.close()
             path.unlink(missing_ok=True)
             raise
-        self.nbytes += file.nbytes
-        self._current = file
-        return file
+        return SpillFile(path, created, len(preamble))
+
+    def _name_room(self, path: Path) -> SpillFile | None:
+        """Begin a file in the room that is ready; None when that cannot be, and then it is gone."""
+        room, self.room = self.room, None
+        assert room is not None
+        preamble = encode_head(Kind.HELLO, {**self._hello(), "prepared": True})
+        try:
+            _pwrite_all(room.io.fileno(), [preamble], 0)
+            return SpillFile(path, room.give_name(path), len(preamble), prepared=True)
+        except BaseException as exc:
+            room.close()
+            path.unlink(missing_ok=True)
+            if not isinstance(exc, OSError):
+                raise
+            pass_on(exc)
+            return None
 
     def _remove(self, file: SpillFile) -> None:
         if file is self._current:
-            self.close()
+            self._current = None
+            file.io.close()
         self.nbytes -= file.nbytes
         file.path.unlink(missing_ok=True)
 
@@ -153,9 +216,19 @@ def _create(path: Path) -> FileIO:
     return FileIO(path, "x", opener=partial(os.open, mode=0o600))
 
 
-def _pwrite_all(fd: int, pieces: Sequence[Buffer], offset: int) -> None:
-    """Write every byte at ``offset``; a disk that takes only a part leaves the file as long as it was."""
-    start = offset
+def _append(file: SpillFile, head: bytes, payload: Sequence[Buffer]) -> None:
+    """Write one frame behind the others."""
+    fd, start = file.io.fileno(), file.nbytes
+    if not file.prepared:
+        _pwrite_all(fd, [head, *payload], start)
+        return
+    _pwrite_all(fd, [memoryview(head)[1:], *payload], start + 1, file_nbytes=start)
+    _pwrite_all(fd, [head[:1]], start)
+
+
+def _pwrite_all(fd: int, pieces: Sequence[Buffer], offset: int, file_nbytes: int | None = None) -> None:
+    """Write every byte at ``offset``; a disk that takes only a part leaves ``file_nbytes``, or what is before them."""
+    start = offset if file_nbytes is None else file_nbytes
     for piece in pieces:
         view = memoryview(piece)
         while view:

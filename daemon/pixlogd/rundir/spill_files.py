@@ -139,13 +139,20 @@ def _log_of(frame: _Frame) -> Log:
 
 
 def _frames(path: Path) -> Iterator[_Frame]:
-    """Yield each frame whose head is whole; payloads are not read.  Raises ProtocolError."""
+    """Yield each frame whose head is whole; payloads are not read.  Raises ProtocolError.
+
+    A file that was prepared is longer than its frames: of the next one, the first byte would have been written last.
+    """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         offset = 0
+        prepared = False
         while offset + PRELUDE.size <= size:
+            prelude = file.read(PRELUDE.size)
+            if prepared and prelude.startswith(b"\0"):
+                return
             try:
-                magic, _, kind, head_nbytes, payload_nbytes = PRELUDE.unpack(file.read(PRELUDE.size))
+                magic, _, kind, head_nbytes, payload_nbytes = PRELUDE.unpack(prelude)
             except struct.error:
                 return
             if magic != MAGIC or head_nbytes > _LARGEST_HEAD_NBYTES or kind not in _KINDS:
@@ -159,5 +166,6 @@ def _frames(path: Path) -> Iterator[_Frame]:
             if not isinstance(header, dict):
                 raise ProtocolError(f"no header at byte {offset} of {size}")
             offset = start + payload_nbytes
+            prepared = prepared or (kind == Kind.HELLO and header.get("prepared") is True)
             yield _Frame(Kind(kind), header, start, payload_nbytes, offset <= size)
             file.seek(offset)
