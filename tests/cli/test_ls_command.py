@@ -56,7 +56,23 @@ def test_ls_key_lists_rows(written: WrittenRun, pixlog_command: Command) -> None
     assert " 6×4 ×2 " in lines[3]
     assert " p | q " in lines[3]
     assert len(pixlog_command("ls", written.path, "-s", "4", "-r", "1").lines) == 2
-    assert pixlog_command("ls", written.path, "-s", "5:").out == "no rows fit\n"
+
+
+def test_ls_says_what_there_is_where_no_row_fits(written: WrittenRun, pixlog_command: Command) -> None:
+    """A choice that leaves nothing is answered with the steps, ranks and states that the keys have."""
+    assert pixlog_command("ls", written.path, "-s", "5:").out == "no rows fit: the run has no rows yet\n"
+    written.image("a", 0)
+    written.image("a", 4, rank=2)
+    written.image("b", 7, rank=1)
+    assert pixlog_command("ls", written.path, "-k", "a", "-s", "5:").out == (
+        "no rows fit: a has steps 0–4, ranks 0, 2; 2 saved\n"
+    )
+    assert pixlog_command("ls", written.path, "--state", "failed").out == (
+        "no rows fit: 2 keys have steps 0–7, ranks 0–2; 3 saved\n"
+    )
+    assert pixlog_command("ls", written.path, "-k", "b", "-r", "0").out == (
+        "no rows fit: b has step 7, rank 1; 1 saved\n"
+    )
 
 
 def test_ls_limits_rows_and_says_so(written: WrittenRun, pixlog_command: Command) -> None:

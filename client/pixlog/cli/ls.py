@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from itertools import islice
 from typing import Annotated, Any
 
@@ -76,7 +77,7 @@ def ls(
         for row in rows if limit == 0 else islice(rows, limit):
             sys.stdout.write(json.dumps(row.to_dict(), ensure_ascii=False, separators=(",", ":")) + "\n")
     else:
-        _show_rows(rows, limit)
+        _show_rows(run, names, rows, limit)
     _warn_of_problems(run)
 
 
@@ -133,12 +134,12 @@ def _steps_text(key: KeySummary) -> str:
     return f"{key.first_step}–{key.last_step} ({key.step_count:,})"
 
 
-def _show_rows(rows: Rows, limit: int) -> None:
+def _show_rows(run: Run, names: Sequence[str] | None, rows: Rows, limit: int) -> None:
     console = results()
-    shown = list(rows if limit == 0 else islice(rows, limit))
-    if not shown:
-        console.print("no rows fit")
+    if not len(rows):
+        console.print(plain(f"no rows fit: {_what_there_is(run, names)}"))
         return
+    shown = list(rows if limit == 0 else islice(rows, limit))
     table = Table(box=None, pad_edge=False, header_style="bold")
     has_captions = any(_captions(row) for row in shown)
     table.add_column("key", overflow="fold")
@@ -165,6 +166,23 @@ def _show_rows(rows: Rows, limit: int) -> None:
     console.print(table)
     if len(rows) > len(shown):
         console.print(f"… {len(rows) - len(shown):,} more; -n 0 shows all")
+
+
+def _what_there_is(run: Run, names: Sequence[str] | None) -> str:
+    """Return what of the keys asked for is in the run, for a choice that left none of it."""
+    summary = run.summary()
+    keys = [key for key in summary.keys.values() if names is None or key.key in names]
+    if not keys:
+        return "the run has no rows yet"
+    what = keys[0].key if len(keys) == 1 else count_text(len(keys), "key")
+    first, last = min(key.first_step for key in keys), max(key.last_step for key in keys)
+    steps = f"step {first}" if first == last else f"steps {first}–{last}"
+    ranks = tuple(sorted({rank for key in keys for rank in key.ranks}))
+    states = [
+        f"{count:,} {state}" for state in _STATE_STYLES if (count := sum(getattr(key, state) for key in keys))
+    ]
+    verb = "has" if len(keys) == 1 else "have"
+    return f"{what} {verb} {steps}, rank{'' if len(ranks) == 1 else 's'} {ranges_text(ranks)}; {', '.join(states)}"
 
 
 def _pixels_text(row: Row) -> str:

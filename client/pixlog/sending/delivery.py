@@ -279,7 +279,7 @@ class Delivery:
         self._notices.note(
             "reconnected",
             "",
-            f"the daemon was gone, connected to another; what was not saved is said again. Why it went may be in "
+            f"the daemon was gone, connected to another; what was not saved is sent again. Why it went may be in "
             f"{ledger.identity['run_dir']}/daemon.log",
         )
         with self._lock:
