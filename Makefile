@@ -89,8 +89,11 @@ $(VENV)/bin/python:
 	@test -n '$(PYTHON)' || { echo 'pixlog needs Python 3.11 or newer with venv and pip (Debian: python3-venv); set PYTHON=...' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
+# The encoder's C source is compiled when the source tree is installed (PIXLOG_BUILD_NATIVE=0: not at all).
+SOURCES = $(if $(WHEEL),$(WHEEL),hatch_build.py daemon/pixlogd/encode/huffman.c)
+
 # Pip takes a wheel of a version that is installed already for the same wheel, hence the first of the two lines.
-$(STAMP)-%: pyproject.toml $(WHEEL) | $(VENV)/bin/python
+$(STAMP)-%: pyproject.toml $(SOURCES) | $(VENV)/bin/python
 	@echo 'Installing $(or $(WHEEL),the source tree) with [$(EXTRAS_$*)] into $(VENV) ...'
 	@$(if $(WHEEL),$(PIP) --force-reinstall --no-deps '$(WHEEL)')
 	@$(PIP) $(if $(WHEEL),'$(WHEEL)[$(EXTRAS_$*)]',-e '.[$(EXTRAS_$*)]')
@@ -100,4 +103,4 @@ print-python:
 	@echo '$(PYTHON)'
 
 clean:
-	rm -rf dist build .venv-wheel .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf dist build .venv-wheel daemon/pixlogd/encode/libhuffman.so .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -31,7 +31,9 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"pixlogd {__version__}")
+        from pixlogd.encode.deflate import encoder_names
+
+        typer.echo(f"pixlogd {__version__} (PNG: {encoder_names()})")
         raise typer.Exit
 
 

@@ -7,7 +7,8 @@ Strips of rows, spread over the picture and about 1/50 of it, are looked at in t
    which is 1 % of a photograph's size: each group of 16 rows gets the one that suits one or two of its rows.  (To
    choose row by row takes both filters of all rows, 2.5 times the time for 0.1 to 0.2 % of the bytes.)
 2. Otherwise that guess is wrong: on graphics, masks and digits it can cost half as many bytes again.  The strips
-   are filtered and deflated in each way, and the smallest wins.
+   are filtered and deflated in each way, and the smallest wins; runs alone, which take half the time, are tried on
+   what is not flat, and win unless another is 2 % smaller.
 
 Pictures of a few kilobytes get step 1 alone, in its cheapest form: a second try would double their time.
 """
@@ -20,7 +21,8 @@ from typing import Final
 
 import numpy as np
 
-from pixlogd.encode.deflate import FAR, NEAR, fast_deflate
+from pixlogd.encode import huffman
+from pixlogd.encode.deflate import FAR, NEAR, RUNS, fast_deflate
 from pixlogd.encode.filters import (
     AVERAGE,
     MIXED,
@@ -49,6 +51,8 @@ _PAETH_BELOW: Final = 0.98  # of the cost of AVERAGE, which takes less than half
 _PHOTO_BELOW: Final = 0.4
 _LONG_MATCHES_ABOVE: Final = 0.6
 _SMALL_FLAT_ABOVE: Final = 0.7
+
+_RUNS_WORTH: Final = 0.98  # half the time is worth two percent of the bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ def small_plan_of(raster: Raster) -> Plan:
         return Plan(NONE, NEAR)
     # UP is 1 to 5 % larger than MIXED, and 60 microseconds less.
     is_tiny = raster.nbytes <= _TINY_NBYTES or equal_share > _PHOTO_BELOW
-    return Plan(UP if is_tiny else MIXED, NEAR)
+    return Plan(UP, NEAR) if is_tiny else Plan(MIXED, RUNS)
 
 
 def plan_of(raster: Raster) -> Plan:
@@ -99,14 +103,17 @@ def plan_of(raster: Raster) -> Plan:
     rows = Rows(strips.reshape(-1), 0, strips.shape[0] * strip_rows, raster.row_nbytes, raster.pixel_nbytes)
     if equal_share < _PHOTO_BELOW:
         average, paeth = _filtered(rows, strip_rows, AVERAGE), _filtered(rows, strip_rows, PAETH)
-        return _average_or_paeth(raster, average, paeth)
+        return _average_or_paeth(raster, average, paeth, RUNS)
     filtered = {kind: _filtered(rows, strip_rows, kind) for kind in (NONE, SUB, UP, AVERAGE, PAETH)}
+    sizes: dict[tuple[int, int], float]
     sizes = {(kind, NEAR): len(fast_deflate(out, NEAR)) for kind, out in filtered.items()}
     if equal_share > _LONG_MATCHES_ABOVE:
         sizes |= {(kind, FAR): len(fast_deflate(filtered[kind], FAR)) for kind in (NONE, UP, PAETH)}
+    elif huffman.library is not None:
+        sizes |= {(kind, RUNS): len(fast_deflate(out, RUNS)) * _RUNS_WORTH for kind, out in filtered.items()}
     kind, window_bits = min(sizes, key=sizes.__getitem__)
-    if window_bits == NEAR and kind in {AVERAGE, PAETH}:
-        return _average_or_paeth(raster, filtered[AVERAGE], filtered[PAETH])
+    if window_bits != FAR and kind in {AVERAGE, PAETH}:
+        return _average_or_paeth(raster, filtered[AVERAGE], filtered[PAETH], window_bits)
     return Plan(kind, window_bits)
 
 
@@ -119,15 +126,15 @@ def _equal_share(strips: Bytes) -> float:
     return 1 - np.count_nonzero(strips[:, 1:] != strips[:, :-1]) / strips[:, 1:].size
 
 
-def _average_or_paeth(raster: Raster, average: Bytes, paeth: Bytes) -> Plan:
+def _average_or_paeth(raster: Raster, average: Bytes, paeth: Bytes, window_bits: int) -> Plan:
     """AVERAGE or PAETH if nearly all sampled rows agree, and one of them for each group of rows if not."""
     is_paeth = row_costs(paeth[:, 1:]) < row_costs(average[:, 1:])
     share = np.count_nonzero(is_paeth) / is_paeth.size
     if share < 0.05:
-        return Plan(AVERAGE, NEAR)
+        return Plan(AVERAGE, window_bits)
     if share > 0.95:
-        return Plan(PAETH, NEAR)
-    return Plan(MIXED, NEAR, _group_kinds(raster))
+        return Plan(PAETH, window_bits)
+    return Plan(MIXED, window_bits, _group_kinds(raster))
 
 
 def _group_kinds(raster: Raster) -> tuple[int, ...]:
