@@ -51,7 +51,9 @@ class NativeBuildHook(BuildHookInterface[Any]):
                 raise RuntimeError(f"PIXLOG_BUILD_NATIVE=1, but {trouble}")
             if version == "editable":
                 in_tree.unlink(missing_ok=True)
-            self.app.display_warning(f"pixlog's PNG encoder is not compiled, ISA-L takes its place: {trouble}")
+            self.app.display_warning(
+                f"pixlog's PNG encoder is not compiled, ISA-L takes its place: {trouble}"
+            )
             return
         if version == "editable":
             # Replaced, not written to: a daemon may be running with the one that is there.

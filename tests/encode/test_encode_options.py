@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pixlog.errors import InputError
-from pixlogd.encode import EncodeOptions, deflate, encode, plan, png
+from pixlogd.encode import EncodeOptions, deflate, encode, huffman, plan, png
 from pixlogd.rendering.picture import Picture
 
 
@@ -50,22 +50,27 @@ def test_quality_without_effect_is_noted() -> None:
 def without_isal(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The encoder's modules loaded as if isal were not installed."""
     monkeypatch.setitem(sys.modules, "isal", None)
-    for module in (deflate, plan, png):
+    monkeypatch.setitem(sys.modules, "isal.isal_zlib", None)
+    for module in (huffman, deflate, plan, png):
         importlib.reload(module)
     yield
     monkeypatch.undo()
-    for module in (deflate, plan, png):
+    for module in (huffman, deflate, plan, png):
         importlib.reload(module)
 
 
+@pytest.mark.parametrize("is_compiled", [True, False])
 @pytest.mark.usefixtures("without_isal")
-def test_png_needs_no_isal() -> None:
-    """Without isal every path falls back to zlib and keeps the pixels."""
+def test_png_needs_no_isal(is_compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without isal, and without the compiled coder, every path falls back to zlib and keeps the pixels."""
     import io
 
     from PIL import Image
 
     assert not deflate.HAVE_ISAL
+    if not is_compiled:
+        monkeypatch.setattr(huffman, "library", None)
+        assert deflate.encoder_names() == "zlib"
     rng = np.random.default_rng(0)
     for pixels in (
         rng.integers(0, 256, (20, 20, 3), dtype=np.uint8),

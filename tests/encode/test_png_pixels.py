@@ -1,4 +1,4 @@
-"""Every picture that PNG can hold decodes to the mode and the exact samples it had."""
+"""Every picture that PNG can hold decodes to the mode and the exact samples it had, whichever coder there is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import struct
 import threading
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pixlog.errors import InputError
-from pixlogd.encode import EncodeOptions, encode
+from pixlogd.encode import EncodeOptions, encode, huffman
 from pixlogd.encode import png as png_module
 from pixlogd.encode.filters import AVERAGE, PAETH
 from pixlogd.encode.plan import plan_of
@@ -27,6 +28,17 @@ Pixels = npt.NDArray[Any]
 
 _CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 _BAND = png_module._BAND_NBYTES
+
+
+@pytest.fixture(scope="module", params=["own coder", "without it"], autouse=True)
+def coder(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test of this file runs with the compiled coder, where there is one, and without."""
+    if request.param == "own coder" and huffman.library is None:
+        pytest.skip("the package was built without a C compiler: there is no libhuffman.so")
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "without it":
+            patch.setattr(huffman, "library", None)
+        yield
 
 
 def _content(rng: np.random.Generator, shape: tuple[int, ...], dtype: str, kind: str) -> Pixels:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import sysconfig
 import tomllib
 import zipfile
@@ -17,6 +19,7 @@ import pytest
 import pixlog
 import pixlogd
 
+LIBRARY = "pixlogd/encode/libhuffman.so"  # compiled, where there is a compiler
 ROOT = Path(__file__).resolve().parents[2]
 WHEEL = os.environ.get("PIXLOG_TEST_WHEEL", "")
 SITE_PACKAGES = Path(sysconfig.get_path("purelib")).resolve()
@@ -67,7 +70,7 @@ def test_wheel_holds_two_packages(names: list[str]) -> None:
 
 
 def test_wheel_holds_every_source(names: list[str]) -> None:
-    """Each Python file and type marker of both source roots is in the wheel."""
+    """Each Python file, type marker and C source of both source roots is in the wheel."""
     sources = set()
     for root in ("client/pixlog", "daemon/pixlogd"):
         base = ROOT / root
@@ -76,8 +79,47 @@ def test_wheel_holds_every_source(names: list[str]) -> None:
             for path in base.rglob("*")
             if path.is_file() and "__pycache__" not in path.parts
         }
-    assert {"pixlog/py.typed", "pixlogd/py.typed"} <= sources
-    assert {name for name in names if ".dist-info" not in name} == sources
+    assert {"pixlog/py.typed", "pixlogd/py.typed", "pixlogd/encode/huffman.c"} <= sources
+    assert {name for name in names if ".dist-info" not in name} - {LIBRARY} == sources - {LIBRARY}
+
+
+def test_wheel_names_its_platform_if_it_is_compiled(names: list[str], wheel: Path) -> None:
+    """A wheel with the compiled coder serves every Python 3 of one platform, one without serves all platforms."""
+    _, _, python, abi, platform = wheel.stem.split("-")
+    assert (python, abi) == ("py3", "none")
+    assert (platform == "any") == (LIBRARY not in names)
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in names if name.endswith(".dist-info/WHEEL"))
+        tags = Parser().parsestr(archive.read(name).decode())
+    assert tags["Root-Is-Purelib"] == ("true" if platform == "any" else "false")
+    assert tags["Tag"] == f"py3-none-{platform}"
+
+
+@pytest.mark.skipif(not WHEEL, reason="the source tree is under test; make test WHEEL=... tests a wheel")
+def test_daemon_says_whether_its_coder_is_compiled(names: list[str]) -> None:
+    """``pixlogd --version`` names the compiled coder exactly where the wheel holds it and it can be loaded."""
+    said = subprocess.run(
+        [sys.executable, "-P", "-m", "pixlogd", "--version"], capture_output=True, text=True, check=True
+    ).stdout
+    assert said.startswith(f"pixlogd {pixlog.__version__} (PNG: ")
+    assert ("own Huffman coder" in said) == (LIBRARY in names)
+
+
+@pytest.mark.parametrize("native", ["0", "1"])
+def test_build_obeys_its_variable(native: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PIXLOG_BUILD_NATIVE=0 makes a pure wheel beside a compiler; 1 makes a build without a compiler an error."""
+    builder: Any = pytest.importorskip("hatchling.builders.wheel", reason="hatchling is not installed")
+    monkeypatch.setenv("PIXLOG_BUILD_NATIVE", native)
+    monkeypatch.setenv("CC", "no-such-compiler")
+    build = builder.WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    if native == "1":
+        with pytest.raises(RuntimeError, match="no-such-compiler"):
+            next(iter(build))
+        return
+    made = Path(next(iter(build)))
+    assert made.name.endswith("-py3-none-any.whl")
+    with zipfile.ZipFile(made) as archive:
+        assert LIBRARY not in archive.namelist()
 
 
 def test_wheel_needs_only_numpy_and_msgpack(headers: Message) -> None:

@@ -44,6 +44,7 @@ _MODES: Final = {
 }
 
 _BAND_NBYTES: Final = 128 << 10  # with its scratch about 1 MB: inside a second-level cache
+_IDAT_NBYTES: Final = 1 << 30  # a chunk holds less than 2 GiB
 _SMALL_NBYTES: Final = 16 << 10  # up to here, a sample would cost more than the picture
 
 
@@ -80,8 +81,9 @@ def _deflate(raster: Raster, plan: Plan, deflater: Deflater) -> Iterable[bytes]:
             filter_rows(raster.rows(first, last), kind, rows_out[first - start : last - start])
         if data := deflater.compress(out):
             yield data
-    if data := deflater.flush():
-        yield data
+    rest = deflater.flush()
+    for at in range(0, len(rest), _IDAT_NBYTES):
+        yield rest[at : at + _IDAT_NBYTES]
 
 
 def _small_file(head: bytes, raster: Raster, plan: Plan) -> bytes:
