@@ -29,7 +29,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from pixlogd.encode import EncodeOptions, encode
-from pixlogd.encode.deflate import HAVE_ISAL
+from pixlogd.encode.deflate import encoder_names
 from pixlogd.rendering.picture import Picture
 
 Pixels = npt.NDArray[Any]
@@ -236,7 +236,7 @@ def measure(seconds: float, progress: Progress) -> dict[str, Any]:
         "gif 256x256": with_pixlog(pictures["real photo 256x256 RGB"], file_type="gif"),
         "avif 256x256": with_pixlog(pictures["real photo 256x256 RGB"], file_type="avif"),
     }
-    results: dict[str, Any] = {"isal": HAVE_ISAL, "png": {}, "formats": {}, "scaling": {}}
+    results: dict[str, Any] = {"coders": encoder_names(), "png": {}, "formats": {}, "scaling": {}}
     bar = progress.add_task("encoders", total=len(pictures) + len(formats) + len(on_threads))
     for name, pixels in pictures.items():
         contestants = {

@@ -26,7 +26,7 @@ class EncodeDefaults:
     level: str = setting(
         "fast",
         Choice(PNG_LEVELS),
-        "PNG effort. fast: row filter and ISA-L deflate. small: smaller files, slower. pillow: Pillow's encoder at "
+        "PNG effort. fast: row filter and quick deflate. small: smaller files, slower. pillow: Pillow's encoder at "
         "its default level.",
     )
     quality: int | None = setting(
