@@ -102,5 +102,6 @@ $(STAMP)-%: pyproject.toml $(SOURCES) | $(VENV)/bin/python
 print-python:
 	@echo '$(PYTHON)'
 
+# Without the stamps the next make installs the source tree again, and compiles.
 clean:
-	rm -rf dist build .venv-wheel daemon/pixlogd/encode/libhuffman.so .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf dist build .venv-wheel $(VENV)/.installed-* daemon/pixlogd/encode/libhuffman.so .mypy_cache .ruff_cache .pytest_cache .hypothesis

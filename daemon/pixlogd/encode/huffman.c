@@ -16,25 +16,19 @@
 
    Bounds.  A block never takes more than BLOCK + 5 bytes, whatever it holds, so `pixlog_deflate_bound` is known before.
    All reads are within data[0..nbytes), all writes within out[0..bound); eight bytes are stored at a time, hence the
-   slack.  `emit` looks at the end of `out` again at each store: bytes that another thread changes meanwhile give a
-   broken stream, never a write outside.  No allocation, no state between calls, no globals: about 40 KB of stack. */
+   slack.  Each store looks at the end of `out` again: bytes that another thread changes meanwhile give a broken stream,
+   never a write outside.  No allocation, no state between calls, no globals: about 40 KB of stack.
+
+   Wants GCC or Clang: for built-in functions and attributes. */
 
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#if defined(_WIN32)
-#define EXPORT __declspec(dllexport)
-#else
 #define EXPORT __attribute__((visibility("default")))
-#endif
 
 /* Shifts by a variable count are most of `emit`; BMI2's take half as long.  What is INLINE is compiled for both. */
-#if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline))
-#else
-#define INLINE static inline
-#endif
 
 #define BLOCK 32768u /* below 65536: stored blocks, counts and places in a block have 16 bits */
 #define SLACK 16u    /* one eight-byte store beyond the end, and the last few bits */
@@ -78,7 +72,7 @@ INLINE uint64_t load64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return 
 
 INLINE void store(Bits *b) {
     if (b->at > b->last) { b->overrun = 1; b->at = b->last; }
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     uint64_t little = __builtin_bswap64(b->held);
     memcpy(b->at, &little, 8);
 #else
@@ -320,7 +314,7 @@ INLINE size_t deflate(const uint8_t *data, size_t nbytes, uint8_t *out, size_t c
     return b.overrun ? 0 : (size_t)(b.at - out);
 }
 
-#if defined(__GNUC__) && defined(__x86_64__)
+#if defined(__x86_64__)
 __attribute__((target("bmi2"))) static size_t deflate_bmi2(const uint8_t *data, size_t nbytes, uint8_t *out,
                                                            size_t capacity, int is_final) {
     return deflate(data, nbytes, out, capacity, is_final);
@@ -331,7 +325,7 @@ __attribute__((target("bmi2"))) static size_t deflate_bmi2(const uint8_t *data, 
    Returns the bytes written, or 0 if `capacity` is less than the bound or data changed meanwhile. */
 EXPORT size_t pixlog_deflate(const uint8_t *data, size_t nbytes, uint8_t *out, size_t capacity, int is_final) {
     if (capacity < pixlog_deflate_bound(nbytes)) return 0;
-#if defined(__GNUC__) && defined(__x86_64__)
+#if defined(__x86_64__)
     if (__builtin_cpu_supports("bmi2")) return deflate_bmi2(data, nbytes, out, capacity, is_final);
 #endif
     return deflate(data, nbytes, out, capacity, is_final);
