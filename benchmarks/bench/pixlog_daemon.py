@@ -44,9 +44,16 @@ class Daemon:
         return {"daemon": str(self.socket)}
 
     def cpu_s(self) -> float:
-        """Return the processor time that all of its threads have used, in seconds."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Return the processor time that all threads of it and of its worker processes have used, in seconds."""
+        pid = self._process.pid
+        ticks = _ticks_of(pid)
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(
+                OSError
+            ):  # a thread that has ended, or a worker, which counts as one that has
+                for worker in (task / "children").read_text().split():
+                    ticks += _ticks_of(int(worker))
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def thread_times_s(self) -> dict[str, tuple[float, float]]:
         """Return for each thread how long it ran and how long it was ready but had no processor, as Linux counts it."""
@@ -79,3 +86,9 @@ class Daemon:
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.end()
+
+
+def _ticks_of(pid: int) -> int:
+    """Return the processor time of a process and of its children that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15]))
