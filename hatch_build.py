@@ -1,8 +1,8 @@
-"""Compiles the PNG encoder's C source into the wheel, where there is a C compiler.
+"""Compiles the C sources into the wheel, where there is a C compiler.
 
-``daemon/pixlogd/encode/huffman.c`` needs nothing but ``cc`` and no header of Python, so one library serves every
-Python of a platform: the wheel is tagged ``py3-none-<platform>``.  Without a compiler the wheel is pure, and the
-encoder does without.  An editable install gets the library into the source tree, beside the C source.
+They need nothing but ``cc`` and no header of Python, so their libraries serve every Python of a platform: the wheel
+is tagged ``py3-none-<platform>``.  Without a compiler the wheel is pure, and everything works without them, slower.
+Each library lies in its package, beside its source; an editable install gets it into the source tree.
 
 ``PIXLOG_BUILD_NATIVE``: ``1`` makes a build without a compiler an error, ``0`` makes the wheel pure.  ``CC`` names the
 compiler.
@@ -23,13 +23,12 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCE = "daemon/pixlogd/encode/huffman.c"
-LIBRARY = "daemon/pixlogd/encode/libhuffman.so"
-IN_WHEEL = "pixlogd/encode/libhuffman.so"
+LIBRARIES = {"daemon/pixlogd/encode/libhuffman.so": ["daemon/pixlogd/encode/huffman.c"]}
+"""Each library of the source tree with its sources; in the wheel its path begins at the package."""
 
 
 class NativeBuildHook(BuildHookInterface[Any]):
-    """Adds the library to a wheel, or to the source tree of an editable install."""
+    """Adds the libraries to a wheel, or to the source tree of an editable install."""
 
     _directory = ""
 
@@ -38,32 +37,29 @@ class NativeBuildHook(BuildHookInterface[Any]):
         wanted = os.environ.get("PIXLOG_BUILD_NATIVE", "")
         if wanted not in {"", "0", "1"}:
             raise ValueError(f"PIXLOG_BUILD_NATIVE is {wanted!r}, expected 0 or 1")
-        root = Path(self.root)
-        in_tree = root / LIBRARY
-        if wanted == "0":
-            if version == "editable":
-                in_tree.unlink(missing_ok=True)
-            return
-        self._directory = tempfile.mkdtemp(prefix="pixlog-build-")
-        made = Path(self._directory, in_tree.name)
-        if trouble := _compile(root / SOURCE, made):
-            if wanted == "1":
-                raise RuntimeError(f"PIXLOG_BUILD_NATIVE=1, but {trouble}")
-            if version == "editable":
-                in_tree.unlink(missing_ok=True)
-            self.app.display_warning(
-                f"pixlog's PNG encoder is not compiled, ISA-L takes its place: {trouble}"
-            )
-            return
+        in_tree = [Path(self.root, library) for library in LIBRARIES]
+        made: list[Path] = []
+        if wanted != "0":
+            self._directory = tempfile.mkdtemp(prefix="pixlog-build-")
+            made = [Path(self._directory, library.name) for library in in_tree]
+            if trouble := self._compile_all(made):
+                if wanted == "1":
+                    raise RuntimeError(f"PIXLOG_BUILD_NATIVE=1, but {trouble}")
+                self.app.display_warning(f"pixlog is installed without its compiled parts: {trouble}")
+                made = []
         if version == "editable":
-            # Replaced, not written to: a daemon may be running with the one that is there.
-            beside = in_tree.with_name(f".{in_tree.name}.{os.getpid()}")
-            shutil.copyfile(made, beside)
-            os.replace(beside, in_tree)
-            return
-        build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{_platform_tag()}"
-        build_data["force_include"][str(made)] = IN_WHEEL
+            _put_in_place(made, in_tree)
+        elif made:
+            build_data["pure_python"] = False
+            build_data["tag"] = f"py3-none-{_platform_tag()}"
+            for library, path in zip(made, LIBRARIES, strict=True):
+                build_data["force_include"][str(library)] = path.partition("/")[2]
+
+    def _compile_all(self, libraries: list[Path]) -> str:
+        for library, sources in zip(libraries, LIBRARIES.values(), strict=True):
+            if trouble := _compile([Path(self.root, source) for source in sources], library):
+                return trouble
+        return ""
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove what was compiled for the wheel."""
@@ -71,12 +67,34 @@ class NativeBuildHook(BuildHookInterface[Any]):
             shutil.rmtree(self._directory, ignore_errors=True)
 
 
-def _compile(source: Path, library: Path) -> str:
+def _put_in_place(made: list[Path], in_tree: list[Path]) -> None:
+    """Put the libraries into the source tree; with none made, remove what is there."""
+    if not made:
+        for path in in_tree:
+            path.unlink(missing_ok=True)
+        return
+    for library, path in zip(made, in_tree, strict=True):
+        # Replaced, not written to: a daemon may be running with the one that is there.
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        shutil.copyfile(library, beside)
+        os.replace(beside, path)
+
+
+def _compile(sources: list[Path], library: Path) -> str:
     """Make ``library``; return what went wrong, empty if nothing did."""
     if sys.platform == "win32":
         return "on Windows it is not supported"
     command = shlex.split(os.environ.get("CC") or "cc")
-    command += ["-std=c99", "-O3", "-fPIC", "-fvisibility=hidden", "-shared", "-o", str(library), str(source)]
+    command += [
+        "-std=c99",
+        "-O3",
+        "-fPIC",
+        "-fvisibility=hidden",
+        "-shared",
+        "-o",
+        str(library),
+        *map(str, sources),
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as exc:
