@@ -75,7 +75,7 @@ def test_export_command_ends_with_1_when_something_is_left_out(
         (["--to", "gip"], 1, "a format is one of"),
         (["--to", "zip", "--embed"], 1, "zip has no option 'embed'"),
         (["--to", "zip", "--step", "x"], 2, "expected a step"),
-        ([], 2, "Missing option '--to'"),
+        ([], 2, "a format is one of html, zip"),
     ],
 )
 def test_export_command_mistakes_are_one_message(

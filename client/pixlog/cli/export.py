@@ -36,15 +36,14 @@ _REASONS_SHOWN = 5
 def export(
     run_dir: RunArgument,
     to: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--to",
             "-t",
             metavar="FORMAT",
-            show_default=False,
             help="\n\n".join(f"[bold]{format.name}[/bold]: {format.summary}." for format in FORMATS.values()),
         ),
-    ],
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="PATH", help="Where to. Default: here, named for the run."),
@@ -151,6 +150,8 @@ def export(
         "shard_size": shard_size,
         "side_px": side_px,
     }
+    if to is None:
+        raise typer.BadParameter(f"a format is one of {', '.join(FORMATS)}; got none", param_hint="--to")
     given = {name: value for name, value in options.items() if value is not None}
     with spinner("reading the manifest"):
         run = Run(run_dir)
