@@ -322,6 +322,31 @@ def choose_two(page: Page) -> Locator:
     return dialog
 
 
+@pytest.mark.parametrize("from_image", [False, True])
+def test_address_opens_the_comparison_that_was_open(
+    page: Page, open_page: Callable[..., Any], from_image: bool
+) -> None:
+    """Its link compares the same images in the same way; once closed, it is the place again."""
+    if from_image:
+        open_image(page, "val/pred", 1)
+        page.keyboard.press("x")
+        page.locator("dialog.compare[data-shown]").wait_for()
+        page.keyboard.press("ArrowLeft")
+        expect(page.locator("dialog.compare figcaption .dim").first).to_contain_text("step 10")
+    else:
+        choose_two(page)
+    page.keyboard.press("4")
+    expect(page.locator("dialog.compare")).to_have_attribute("data-mode", "difference")
+    other = open_page(page.evaluate("location.href"))
+    compared = other.locator("dialog.compare[data-shown]")
+    expect(compared).to_have_attribute("data-mode", "difference")
+    shown = page.locator("dialog.compare").get_attribute("data-shown")
+    assert compared.get_attribute("data-shown") == shown
+    other.keyboard.press("Escape")
+    expect(compared).to_have_count(0)
+    assert "compare=" not in other.evaluate("location.href")
+
+
 _COMPARED = "dialog.compare canvas.stage"
 
 

@@ -15,15 +15,23 @@ const FLICKER_MS = 450;
 let open = null;
 
 /** Compare images: refs are {run, id, image}. */
-export function openCompare(refs, opener) {
+export function openCompare(refs, opener, mode = "side") {
   if (!refs.length) return;
   open?.dialog.close();
-  open = new Compare(refs.map((ref) => ({ ...ref })), opener);
+  open = new Compare(refs.map((ref) => ({ ...ref })), opener, mode);
+}
+
+/** Compare the images again that the address names, those that the runs have. */
+export function reopenCompare() {
+  const said = state.comparing;
+  const refs = (said?.images ?? []).map(({ run, key, rank, time, image }) => ({ run, id: state.runs[run]?.table.idOf(key, rank, time), image })).filter(({ id }) => id !== undefined);
+  if (!refs.length) return update({ comparing: null });
+  openCompare(refs, null, Object.hasOwn(MODES, said.mode) && refs.length > 1 ? said.mode : "side");
 }
 
 class Compare {
-  constructor(refs, opener) {
-    Object.assign(this, { refs, opener, mode: "side", pair: [0, Math.min(1, refs.length - 1)], gain: 4, loaded: [], stages: [], turn: 0, lit: 0, isHeld: false, view: null });
+  constructor(refs, opener, mode) {
+    Object.assign(this, { refs, opener, mode, pair: [0, Math.min(1, refs.length - 1)], gain: 4, loaded: [], stages: [], turn: 0, lit: 0, isHeld: false, view: null });
     this.modes = h("div", { class: "segments", role: "group", "aria-label": "How to compare" }, Object.entries(MODES).map(([mode, name], at) => h("button", { type: "button", data: { mode }, title: `${name} (${at + 1})`, on: { click: () => this.setMode(mode) } }, name)));
     this.choices = h("div", { class: "row tight pair" });
     this.options = h("div", { class: "row options" });
@@ -50,7 +58,10 @@ class Compare {
     this.stages.forEach((stage) => stage.close());
     this.dialog.remove();
     this.turn++;
-    if (open === this) open = null;
+    if (open === this) {
+      open = null;
+      update({ comparing: null });
+    }
     this.opener?.focus();
   }
 
@@ -82,6 +93,7 @@ class Compare {
     this.showPair();
     ({ side: () => this.buildSide(), swipe: () => this.buildSwipe(), flicker: () => this.buildFlicker(), difference: () => this.buildDifference() })[this.mode]();
     this.dialog.dataset.mode = this.mode;
+    update({ comparing: { mode: this.mode, images: this.loaded.filter(({ row }) => row).map(({ ref, row }) => ({ run: ref.run, key: row.key, rank: row.rank, time: row.time, image: ref.image })) } });
     this.dialog.dataset.shown = this.refs.map(({ run, id, image }) => `${run}/${id}/${image}`).join(" ");
     if (focusedStage) this.stages[0]?.canvas.focus();
   }

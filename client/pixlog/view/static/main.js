@@ -1,6 +1,7 @@
 // Puts the page together.
 
 import { board } from "./board.js";
+import { reopenCompare } from "./compare.js";
 import { h, iconButton } from "./dom.js";
 import { gallery } from "./gallery.js";
 import { listen } from "./hotkeys.js";
@@ -25,4 +26,4 @@ listen();
 update({ view: state.view, sidebar: state.sidebar });
 // The page itself only ever replaces its address; one that was typed or pasted is another place.
 addEventListener("hashchange", () => location.reload());
-start().then(reopen).catch((error) => main.append(h("p", { class: "empty failed", role: "alert", text: `The viewer does not answer: ${error.message}` })));
+start().then(reopen).then(reopenCompare).catch((error) => main.append(h("p", { class: "empty failed", role: "alert", text: `The viewer does not answer: ${error.message}` })));

@@ -1,5 +1,5 @@
 // What the page shows, in one object; whoever shows a part of it is told when that part changes.
-// What makes up a place goes into the address, an image that is shown large included; what is taste into localStorage.
+// What makes up a place goes into the address, images that are shown large or compared included; what is taste into localStorage.
 
 const TASTE = "pixlog-view";
 const taste = readTaste();
@@ -25,6 +25,7 @@ export const state = {
   data: 0, // grows whenever rows, filters or axis values changed
   compared: [], // {run, id, image}
   opened: null, // {run, key, rank, time, image} of the image that is shown large; rows have other numbers in another viewer
+  comparing: null, // {mode, images} while images are compared, each as in `opened`
   theme: taste.theme ?? "auto",
   cellPx: taste.cellPx ?? 176,
   sidebar: taste.sidebar ?? innerWidth > 760,
@@ -105,11 +106,21 @@ export function readAddress() {
   if (given.has("ranksOff")) state.ranksOff = new Set(given.get("ranksOff").split(",").map(Number));
   if (given.has("hide")) state.keysOff = new Set(given.getAll("hide"));
   state.descending = given.has("descending");
-  const [run, rank, time, image] = (given.get("image") ?? "").split(" ").map(Number);
-  if (given.has("key") && [run, rank, time, image].every(Number.isFinite)) state.opened = { run, key: given.get("key"), rank, time, image };
+  state.opened = readImage(`${given.get("image")} ${given.get("key")}`);
+  const images = given.getAll("compare").map(readImage);
+  if (images.length && !images.includes(null)) state.comparing = { mode: given.get("mode") ?? "side", images };
 }
 
-watch("view galleryKey axis where caption sort search at ranksOff keysOff descending opened", () => {
+/** The image that "run rank time image key" names; null if it names none. */
+function readImage(text) {
+  const [, ...said] = /^(\S+) (\S+) (\S+) (\S+) (.+)$/s.exec(text) ?? [];
+  const [run, rank, time, image] = said.slice(0, 4).map(Number);
+  return said.length && [run, rank, time, image].every(Number.isFinite) ? { run, rank, time, image, key: said[4] } : null;
+}
+
+const numbersOf = ({ run, rank, time, image }) => [run, rank, time, image].join(" ");
+
+watch("view galleryKey axis where caption sort search at ranksOff keysOff descending opened comparing", () => {
   const said = new URLSearchParams();
   for (const [name, usual] of Object.entries(ADDRESSED)) if (state[name] !== usual) said.set(name, state[name]);
   if (state.at !== null) said.set("at", String(state.at));
@@ -118,7 +129,11 @@ watch("view galleryKey axis where caption sort search at ranksOff keysOff descen
   if (state.descending) said.set("descending", "");
   if (state.opened) {
     said.set("key", state.opened.key);
-    said.set("image", [state.opened.run, state.opened.rank, state.opened.time, state.opened.image].join(" "));
+    said.set("image", numbersOf(state.opened));
+  }
+  if (state.comparing) {
+    said.set("mode", state.comparing.mode);
+    for (const image of state.comparing.images) said.append("compare", `${numbersOf(image)} ${image.key}`);
   }
   history.replaceState(null, "", `#${said}`);
 });
