@@ -23,7 +23,10 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-LIBRARIES = {"daemon/pixlogd/encode/libhuffman.so": ["daemon/pixlogd/encode/huffman.c"]}
+LIBRARIES = {
+    "daemon/pixlogd/encode/libhuffman.so": ["daemon/pixlogd/encode/huffman.c"],
+    "client/pixlog/sending/libstreamcopy.so": ["client/pixlog/sending/stream_copy.c"],
+}
 """Each library of the source tree with its sources; in the wheel its path begins at the package."""
 
 

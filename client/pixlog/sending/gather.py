@@ -11,6 +11,7 @@ from pixlog.device.copies import DeviceBlock
 from pixlog.device.device_array import DeviceArray
 from pixlog.protocol import Buffer
 from pixlog.sending.arena import Memory, aligned
+from pixlog.sending.stream_copy import stream_into
 
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[Any]] | DeviceArray | Buffer
 """What a call hands over to be copied: an array of any strides, a snapshot on a device, or bytes."""
@@ -52,7 +53,8 @@ def copy_into(
     moves: list[Move] = []
     for piece, (offset, nbytes) in zip(pixels, extents, strict=True):
         if isinstance(piece, np.ndarray):
-            np.ndarray(piece.shape, piece.dtype, memory.data, start + offset)[...] = piece
+            if not stream_into(memory, start + offset, piece):
+                np.ndarray(piece.shape, piece.dtype, memory.data, start + offset)[...] = piece
         elif isinstance(piece, DeviceArray):
             if not piece.c_contiguous:  # with gaps, or backwards
                 np.ndarray(piece.shape, piece.dtype, memory.data, start + offset)[...] = piece.to_host()
