@@ -89,8 +89,8 @@ $(VENV)/bin/python:
 	@test -n '$(PYTHON)' || { echo 'pixlog needs Python 3.11 or newer with venv and pip (Debian: python3-venv); set PYTHON=...' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# The encoder's C source is compiled when the source tree is installed (PIXLOG_BUILD_NATIVE=0: not at all).
-SOURCES = $(if $(WHEEL),$(WHEEL),hatch_build.py daemon/pixlogd/encode/huffman.c)
+# The C sources are compiled when the source tree is installed (PIXLOG_BUILD_NATIVE=0: not at all).
+SOURCES = $(if $(WHEEL),$(WHEEL),hatch_build.py $(wildcard daemon/pixlogd/*/*.[ch] client/pixlog/*/*.[ch]))
 
 # Pip takes a wheel of a version that is installed already for the same wheel, hence the first of the two lines.
 $(STAMP)-%: pyproject.toml $(SOURCES) | $(VENV)/bin/python
@@ -104,4 +104,4 @@ print-python:
 
 # Without the stamps the next make installs the source tree again, and compiles.
 clean:
-	rm -rf dist build .venv-wheel $(VENV)/.installed-* daemon/pixlogd/encode/libhuffman.so .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf dist build .venv-wheel $(VENV)/.installed-* daemon/pixlogd/encode/libpng_rows.so .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -24,7 +24,12 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 LIBRARIES = {
-    "daemon/pixlogd/encode/libhuffman.so": ["daemon/pixlogd/encode/huffman.c"],
+    "daemon/pixlogd/encode/libpng_rows.so": [
+        "daemon/pixlogd/encode/checksums.c",
+        "daemon/pixlogd/encode/filters.c",
+        "daemon/pixlogd/encode/huffman.c",
+        "daemon/pixlogd/encode/photograph.c",
+    ],
     "client/pixlog/sending/libstreamcopy.so": ["client/pixlog/sending/stream_copy.c"],
 }
 """Each library of the source tree with its sources; in the wheel its path begins at the package."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pixlog.errors import InputError
-from pixlogd.encode import EncodeOptions, deflate, encode, huffman, plan, png
+from pixlogd.encode import EncodeOptions, compiled, deflate, encode, huffman, plan, png
 from pixlogd.rendering.picture import Picture
 
 
@@ -69,7 +69,7 @@ def test_png_needs_no_isal(is_compiled: bool, monkeypatch: pytest.MonkeyPatch) -
 
     assert not deflate.HAVE_ISAL
     if not is_compiled:
-        monkeypatch.setattr(huffman, "library", None)
+        monkeypatch.setattr(compiled, "library", None)
         assert deflate.encoder_names() == "zlib"
     rng = np.random.default_rng(0)
     for pixels in (

@@ -19,7 +19,7 @@ import pytest
 import pixlog
 import pixlogd
 
-CODER = "pixlogd/encode/libhuffman.so"
+CODER = "pixlogd/encode/libpng_rows.so"
 LIBRARIES = {CODER, "pixlog/sending/libstreamcopy.so"}  # compiled, where there is a compiler
 ROOT = Path(__file__).resolve().parents[2]
 WHEEL = os.environ.get("PIXLOG_TEST_WHEEL", "")

@@ -18,7 +18,7 @@ from __future__ import annotations
 import zlib
 from typing import Any, Final, Protocol
 
-from pixlogd.encode import huffman
+from pixlogd.encode import compiled, huffman
 
 _isal: Any
 try:
@@ -44,7 +44,7 @@ class Deflater(Protocol):
 
 def encoder_names() -> str:
     """What makes PNGs here, for a person who wonders why another machine is quicker."""
-    names = ["own Huffman coder"] if huffman.library is not None else []
+    names = ["own Huffman coder"] if compiled.library is not None else []
     return ", ".join([*names, "zlib" if _isal is None else "ISA-L"])
 
 
@@ -57,9 +57,7 @@ def crc32(data: Any, start: int = 0) -> int:
 
 def fast_deflater(window_bits: int, nbytes: int) -> Deflater:
     """A stream for speed, of about ``nbytes``."""
-    if window_bits == RUNS:
-        if huffman.library is not None:
-            return huffman.HuffmanDeflater()
+    if window_bits == RUNS:  # see ``photograph`` for where there is compiled code
         window_bits = NEAR
     if _isal is not None:
         # memLevel rules how often ISA-L ends a block and adapts its codes.  Against its default, 8, this is
@@ -73,7 +71,7 @@ def fast_deflater(window_bits: int, nbytes: int) -> Deflater:
 def fast_deflate(data: Any, window_bits: int) -> bytes:
     """``data`` as one whole zlib stream, for speed; meant for a few kilobytes."""
     if window_bits == RUNS:
-        if huffman.library is not None:
+        if compiled.library is not None:
             return huffman.deflate_at_once(data)
         window_bits = NEAR
     if _isal is not None:
@@ -87,26 +85,4 @@ def small_deflater(window_bits: int) -> Deflater:
     """A stream for few bytes.  On photographs level 9 costs five times level 6 and gains 1 %."""
     if window_bits == FAR:
         return zlib.compressobj(9, zlib.DEFLATED, FAR, 9, zlib.Z_DEFAULT_STRATEGY)
-    searched = zlib.compressobj(6, zlib.DEFLATED, FAR, 9, zlib.Z_FILTERED)
-    return searched if huffman.library is None else _Smaller(searched, huffman.HuffmanDeflater())
-
-
-class _Smaller:
-    """Two streams of the same data, of which the smaller is kept.
-
-    Codes that follow the grain more closely make some photographs smaller than matches do, for little time.
-    """
-
-    def __init__(self, *streams: Deflater) -> None:
-        self._streams = streams
-        self._parts: tuple[list[bytes], ...] = tuple([] for _ in streams)
-
-    def compress(self, data: Any, /) -> bytes:
-        for stream, parts in zip(self._streams, self._parts, strict=True):
-            parts.append(stream.compress(data))
-        return b""
-
-    def flush(self) -> bytes:
-        for stream, parts in zip(self._streams, self._parts, strict=True):
-            parts.append(stream.flush())
-        return min(map(b"".join, self._parts), key=len)
+    return zlib.compressobj(6, zlib.DEFLATED, FAR, 9, zlib.Z_FILTERED)

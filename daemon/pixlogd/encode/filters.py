@@ -12,15 +12,20 @@ and stays in uint8:
 
 A band is treated as one run of bytes, so the left neighbour of a row's first pixel is wrongly the end of the
 row before; the first pixel column is then written again with a = c = 0.
+
+Where the package was built with a C compiler, ``filters.c`` does the same in one call, several times as fast.
 """
 
 from __future__ import annotations
 
+import ctypes
 import threading
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from pixlogd.encode import compiled
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -70,6 +75,33 @@ def filter_rows(rows: Rows, kind: int, out: Bytes) -> None:
 
     Above row 0, the top of a picture, there are zeros; for AVERAGE, PAETH and MIXED it gets the "sub" filter.
     """
+    if compiled.library is not None:
+        _filter_compiled(compiled.library, rows, kind, out)
+    else:
+        _filter(rows, kind, out)
+
+
+def address(array: npt.NDArray[Any]) -> int:
+    """Where the array lies; ``array.ctypes.data`` takes three times as long."""
+    at: int = array.__array_interface__["data"][0]
+    return at
+
+
+def _filter_compiled(library: ctypes.CDLL, rows: Rows, kind: int, out: Bytes) -> None:
+    if not (
+        0 <= rows.first < rows.last
+        and rows.last * rows.row_nbytes <= rows.flat.size
+        and 0 < rows.pixel_nbytes <= rows.row_nbytes
+        and out.shape == (rows.last - rows.first, 1 + rows.row_nbytes)
+        and out.flags.c_contiguous
+        and rows.flat.flags.c_contiguous
+    ):
+        raise ValueError(f"{rows[1:]} of {rows.flat.size} bytes cannot be filtered into {out.shape}")
+    spare = scratch.get("spare", library.pixlog_filter_scratch(rows.row_nbytes))
+    library.pixlog_filter_rows(address(rows.flat), *rows[1:], kind, address(out), address(spare))
+
+
+def _filter(rows: Rows, kind: int, out: Bytes) -> None:
     row_nbytes = rows.row_nbytes
     flat = rows.flat[rows.first * row_nbytes : rows.last * row_nbytes]
     if kind == NONE:

@@ -4,7 +4,7 @@
    code spells as cheaply, and takes nine tenths of the time.  Here the only matches are runs, a byte repeated eight
    times or more (distance 1), found by comparing eight bytes with the eight one byte before.
 
-   The input is cut into blocks of BLOCK bytes, each with a code of its own:
+   The input is cut into equal blocks of about BLOCK bytes, each with a code of its own:
 
    1. scan      counts the literals and notes the runs.  Groups of eight bytes that all equal the byte before them make
                 a run, which the bytes behind it may lengthen; those before it stay literals.
@@ -14,15 +14,14 @@
    3. choose    The exact size in bits follows from counts and lengths; a block that would not shrink is stored.
    4. emit      Four literals at a time: 4 * 14 bits of codes and 7 bits held back fit in 64.
 
-   Bounds.  A block never takes more than BLOCK + 5 bytes, whatever it holds, so `pixlog_deflate_bound` is known before.
-   All reads are within data[0..nbytes), all writes within out[0..bound); eight bytes are stored at a time, hence the
-   slack.  Each store looks at the end of `out` again: bytes that another thread changes meanwhile give a broken stream,
+   Bounds.  A block never takes more than five bytes more than it holds, so `deflate_bound` is known before.  All reads
+   are within the data, all writes within out[0..bound); eight bytes are stored at a time, hence the slack.  Each store looks at the end of `out` again: bytes that another thread changes meanwhile give a broken stream,
    never a write outside.  No allocation, no state between calls, no globals: about 40 KB of stack.
 
    Wants GCC or Clang: for built-in functions and attributes. */
 
-#include <stddef.h>
-#include <stdint.h>
+#include "huffman.h"
+
 #include <string.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -30,7 +29,7 @@
 /* Shifts by a variable count are most of `emit`; BMI2's take half as long.  What is INLINE is compiled for both. */
 #define INLINE static inline __attribute__((always_inline))
 
-#define BLOCK 32768u /* below 65536: stored blocks, counts and places in a block have 16 bits */
+#define BLOCK 32768u /* MAX_BLOCK is below 65536: stored blocks, counts and places in a block have 16 bits */
 #define SLACK 16u    /* one eight-byte store beyond the end, and the last few bits */
 #define MAX_LENGTH 258u
 #define MIN_RUN 8u
@@ -44,15 +43,8 @@ typedef struct { uint16_t start, length; } Run;
 typedef struct { uint16_t bits; uint8_t length; } Code;
 
 typedef struct {
-    uint64_t held; /* fewer than 8 bits after each store */
-    unsigned count;
-    uint8_t *at, *last; /* where eight bytes may be stored: at <= last */
-    int overrun;
-} Bits;
-
-typedef struct {
     uint32_t counts[SYMBOLS];
-    Run runs[BLOCK / MIN_RUN];
+    Run runs[MAX_BLOCK / MIN_RUN];
     size_t run_count;
     uint64_t extra_bits; /* of runs: of their lengths, and the one of their distance */
 } Tokens;
@@ -285,48 +277,69 @@ static void emit_stored(Bits *b, const uint8_t *data, size_t nbytes, unsigned is
     b->at += nbytes;
 }
 
-/* What `pixlog_deflate` of `nbytes` takes at most. */
-EXPORT size_t pixlog_deflate_bound(size_t nbytes) { return nbytes + 5 * (nbytes / BLOCK + 2) + SLACK; }
+size_t deflate_bound(size_t nbytes) { return nbytes + 5 * (nbytes / BLOCK + 2) + SLACK; }
 
-INLINE size_t deflate(const uint8_t *data, size_t nbytes, uint8_t *out, size_t capacity, int is_final) {
-    Bits b = {0, 0, out, out + capacity - 8, 0};
-    for (size_t start = 0; start < nbytes; start += BLOCK) {
-        size_t stop = nbytes - start < BLOCK ? nbytes : start + BLOCK;
-        unsigned is_last = is_final && stop == nbytes;
-        Tokens tokens;
-        Header header;
-        Code codes[SYMBOLS];
-        scan(data, start, stop, &tokens);
-        build(tokens.counts, SYMBOLS, LIMIT, codes);
-        spell(codes, &header);
-        uint64_t bits = header.bits + tokens.extra_bits;
-        for (int s = 0; s < SYMBOLS; s++) bits += (uint64_t)tokens.counts[s] * codes[s].length;
-        if (bits >= 8 * (stop - start + 4)) {
-            emit_stored(&b, data + start, stop - start, is_last);
-        } else {
-            emit_header(&b, &header, is_last);
-            emit(&b, &tokens, codes, data + start, stop - start);
-        }
+size_t deflate_block_nbytes(size_t nbytes) {
+    size_t block_count = (nbytes + BLOCK / 2) / BLOCK;
+    return block_count ? (nbytes + block_count - 1) / block_count : nbytes;
+}
+
+Bits deflate_begin(uint8_t *out, size_t capacity) { return (Bits){0, 0, out, out + capacity - 8, 0}; }
+
+INLINE void block(Bits *b, const uint8_t *data, size_t start, size_t stop, unsigned is_last) {
+    Tokens tokens;
+    Header header;
+    Code codes[SYMBOLS];
+    scan(data, start, stop, &tokens);
+    build(tokens.counts, SYMBOLS, LIMIT, codes);
+    spell(codes, &header);
+    uint64_t bits = header.bits + tokens.extra_bits;
+    for (int s = 0; s < SYMBOLS; s++) bits += (uint64_t)tokens.counts[s] * codes[s].length;
+    if (bits >= 8 * (stop - start + 4)) {
+        emit_stored(b, data + start, stop - start, is_last);
+    } else {
+        emit_header(b, &header, is_last);
+        emit(b, &tokens, codes, data + start, stop - start);
     }
-    if (!is_final) emit_stored(&b, data, 0, 0);        /* nothing, but it ends at a whole byte */
-    else if (nbytes == 0) put(&b, 1 | 1 << 1, 3 + 7); /* the fixed code with its end alone */
-    align(&b);
-    return b.overrun ? 0 : (size_t)(b.at - out);
 }
 
 #if defined(__x86_64__)
-__attribute__((target("bmi2"))) static size_t deflate_bmi2(const uint8_t *data, size_t nbytes, uint8_t *out,
-                                                           size_t capacity, int is_final) {
-    return deflate(data, nbytes, out, capacity, is_final);
+__attribute__((target("bmi2"))) static void block_bmi2(Bits *b, const uint8_t *data, size_t start, size_t stop,
+                                                       unsigned is_last) {
+    block(b, data, start, stop, is_last);
 }
 #endif
+
+void deflate_block(Bits *bits, const uint8_t *data, size_t start, size_t stop, int is_last) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("bmi2")) {
+        block_bmi2(bits, data, start, stop, is_last != 0);
+        return;
+    }
+#endif
+    block(bits, data, start, stop, is_last != 0);
+}
+
+uint8_t *deflate_end(Bits *bits, int is_final) {
+    if (!is_final) emit_stored(bits, bits->at, 0, 0); /* nothing, but it ends at a whole byte */
+    align(bits);
+    return bits->at;
+}
+
+/* What `pixlog_deflate` of `nbytes` takes at most. */
+EXPORT size_t pixlog_deflate_bound(size_t nbytes) { return deflate_bound(nbytes); }
 
 /* `data` as deflate blocks that end at a whole byte; the last of them is the stream's last if `is_final`.
    Returns the bytes written, or 0 if `capacity` is less than the bound or data changed meanwhile. */
 EXPORT size_t pixlog_deflate(const uint8_t *data, size_t nbytes, uint8_t *out, size_t capacity, int is_final) {
-    if (capacity < pixlog_deflate_bound(nbytes)) return 0;
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("bmi2")) return deflate_bmi2(data, nbytes, out, capacity, is_final);
-#endif
-    return deflate(data, nbytes, out, capacity, is_final);
+    if (capacity < deflate_bound(nbytes)) return 0;
+    Bits bits = deflate_begin(out, capacity);
+    size_t block_nbytes = deflate_block_nbytes(nbytes);
+    for (size_t start = 0; start < nbytes; start += block_nbytes) {
+        size_t stop = nbytes - start < block_nbytes ? nbytes : start + block_nbytes;
+        deflate_block(&bits, data, start, stop, is_final && stop == nbytes);
+    }
+    if (is_final && nbytes == 0) put(&bits, 1 | 1 << 1, 3 + 7); /* the fixed code with its end alone */
+    uint8_t *end = deflate_end(&bits, is_final);
+    return bits.overrun ? 0 : (size_t)(end - out);
 }

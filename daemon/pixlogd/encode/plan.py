@@ -15,13 +15,14 @@ Pictures of a few kilobytes get step 1 alone, in its cheapest form: a second try
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from pixlogd.encode import huffman
+from pixlogd.encode import compiled
 from pixlogd.encode.deflate import FAR, NEAR, RUNS, fast_deflate
 from pixlogd.encode.filters import (
     AVERAGE,
@@ -32,6 +33,7 @@ from pixlogd.encode.filters import (
     UP,
     Bytes,
     Rows,
+    address,
     filter_rows,
     residuals,
     row_costs,
@@ -42,6 +44,9 @@ _STRIP_ROWS: Final = 8  # of which the first only serves as the row above the ot
 _SAMPLE_SHARE: Final = 48
 _MIN_STRIPS: Final = 3
 _TINY_NBYTES: Final = 4 << 10
+# Rows that compiled code compares with the one above them: how far apart they are, and how many at least.
+_ROWS_APART: Final = 32
+_MIN_ROWS: Final = 20
 
 GROUP_ROWS: Final = 16
 _MANY_NBYTES: Final = 1 << 20  # from here on, one row of each group is sample enough
@@ -85,7 +90,10 @@ def small_plan_of(raster: Raster) -> Plan:
     if raster.height == 1:
         return Plan(UP, NEAR)
     flat, row_nbytes = raster.flat, raster.row_nbytes
-    equal_share = 1 - np.count_nonzero(flat[row_nbytes:] != flat[:-row_nbytes]) / (flat.size - row_nbytes)
+    if compiled.library is not None:
+        equal_share = _compiled_equal_share(compiled.library, raster, 1)
+    else:
+        equal_share = 1 - np.count_nonzero(flat[row_nbytes:] != flat[:-row_nbytes]) / (flat.size - row_nbytes)
     if equal_share > _SMALL_FLAT_ABOVE:
         return Plan(NONE, NEAR)
     # UP is 1 to 5 % larger than MIXED, and 60 microseconds less.
@@ -97,6 +105,10 @@ def plan_of(raster: Raster) -> Plan:
     """The plan that makes the sampled rows small."""
     if raster.height == 1:
         return Plan(UP, NEAR)
+    if compiled.library is not None:
+        step = min(_ROWS_APART, 1 + raster.height // _MIN_ROWS)
+        if _compiled_equal_share(compiled.library, raster, step) < _PHOTO_BELOW:
+            return Plan(MIXED, RUNS)
     strip_rows = min(_STRIP_ROWS, raster.height)
     strips = _sample(raster, strip_rows)
     equal_share = _equal_share(strips)
@@ -109,7 +121,7 @@ def plan_of(raster: Raster) -> Plan:
     sizes = {(kind, NEAR): len(fast_deflate(out, NEAR)) for kind, out in filtered.items()}
     if equal_share > _LONG_MATCHES_ABOVE:
         sizes |= {(kind, FAR): len(fast_deflate(filtered[kind], FAR)) for kind in (NONE, UP, PAETH)}
-    elif huffman.library is not None:
+    elif compiled.library is not None:
         sizes |= {(kind, RUNS): len(fast_deflate(out, RUNS)) * _RUNS_WORTH for kind, out in filtered.items()}
     kind, window_bits = min(sizes, key=sizes.__getitem__)
     if window_bits != FAR and kind in {AVERAGE, PAETH}:
@@ -122,12 +134,21 @@ def looks_like_photo(raster: Raster) -> bool:
     return raster.height > 1 and _equal_share(_sample(raster, min(_STRIP_ROWS, raster.height))) < _PHOTO_BELOW
 
 
+def _compiled_equal_share(library: ctypes.CDLL, raster: Raster, step: int) -> float:
+    """The share of bytes equal to the byte above them in every ``step``-th row; byte order makes no difference."""
+    row_nbytes = raster.row_nbytes
+    equal: int = library.pixlog_equal_bytes(address(raster.flat), raster.height, row_nbytes, step)
+    return equal / (len(range(1, raster.height, step)) * row_nbytes)
+
+
 def _equal_share(strips: Bytes) -> float:
     return 1 - np.count_nonzero(strips[:, 1:] != strips[:, :-1]) / strips[:, 1:].size
 
 
 def _average_or_paeth(raster: Raster, average: Bytes, paeth: Bytes, window_bits: int) -> Plan:
     """AVERAGE or PAETH if nearly all sampled rows agree, and one of them for each group of rows if not."""
+    if compiled.library is not None:  # which chooses row by row in little time
+        return Plan(MIXED, window_bits)
     is_paeth = row_costs(paeth[:, 1:]) < row_costs(average[:, 1:])
     share = np.count_nonzero(is_paeth) / is_paeth.size
     if share < 0.05:

@@ -1,0 +1,48 @@
+"""The encoder's compiled part, where there is one: ``huffman.c``, ``filters.c``, ``checksums.c``, ``photograph.c``.
+
+The library is made when the package is built, with the C compiler that is found there, and lies beside this file; a
+package built without one does without.  It is called through ctypes, which lets other threads run meanwhile and ties
+it to no version of Python.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+from typing import Final
+
+FILE_NAME: Final = "libpng_rows.so"  # written by the build, see hatch_build.py
+
+_ADDRESS, _SIZE, _INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+_FUNCTIONS: Final = {
+    "pixlog_deflate": (_SIZE, [_ADDRESS, _SIZE, _ADDRESS, _SIZE, _INT]),
+    "pixlog_deflate_bound": (_SIZE, [_SIZE]),
+    "pixlog_equal_bytes": (_SIZE, [_ADDRESS, _SIZE, _SIZE, _SIZE]),
+    "pixlog_filter_rows": (None, [_ADDRESS, _SIZE, _SIZE, _SIZE, _SIZE, _INT, _ADDRESS, _ADDRESS]),
+    "pixlog_filter_scratch": (_SIZE, [_SIZE]),
+    "pixlog_photograph": (
+        _SIZE,
+        [
+            *(_ADDRESS, _SIZE, _SIZE, _SIZE, _INT, _INT, _SIZE, _SIZE),
+            *(ctypes.POINTER(ctypes.c_uint32), _ADDRESS, _SIZE, _ADDRESS, _SIZE),
+        ],
+    ),
+    "pixlog_photograph_bound": (_SIZE, [_SIZE, _SIZE]),
+    "pixlog_photograph_scratch": (_SIZE, [_SIZE]),
+}
+
+
+def load(path: Path) -> ctypes.CDLL | None:
+    """The library at ``path``; None if there is none, or it is another platform's or another version's."""
+    try:
+        found = ctypes.CDLL(str(path))
+        for name, (result, arguments) in _FUNCTIONS.items():
+            function = getattr(found, name)
+            function.restype, function.argtypes = result, arguments
+    except (OSError, AttributeError):
+        return None
+    return found
+
+
+library: ctypes.CDLL | None = load(Path(__file__).with_name(FILE_NAME))
+"""None where the package was built without a compiler; callers look before they ask for anything."""

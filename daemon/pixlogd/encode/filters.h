@@ -1,0 +1,25 @@
+/* PNG's row filters; see filters.c. */
+
+#ifndef PIXLOG_FILTERS_H
+#define PIXLOG_FILTERS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { NONE, SUB, UP, AVERAGE, PAETH, MIXED };
+
+/* A picture's rows of bytes, `pixel_nbytes` to a pixel; 16-bit samples lie swapped in memory if `is_swapped`. */
+typedef struct {
+    const uint8_t *pixels;
+    size_t row_nbytes, pixel_nbytes;
+    int is_swapped;
+} Rows;
+
+/* Scratch memory of `filter_row`. */
+size_t filter_scratch_nbytes(size_t row_nbytes);
+
+/* Row y, filtered, into out[0..row_nbytes], its filter type first.  Row 0, above which there are zeros, gets SUB where
+   `kind` is AVERAGE, PAETH or MIXED.  `is_next` says that the call before was for row y - 1, with the same scratch. */
+void filter_row(const Rows *rows, size_t y, unsigned kind, uint8_t *out, uint8_t *scratch, int is_next);
+
+#endif

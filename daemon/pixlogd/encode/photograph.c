@@ -1,0 +1,71 @@
+/* A photograph's rows as the zlib stream of a PNG (RFC 1950), in one call for some megabytes.
+
+   Theory of operation.  Rows are filtered (filters.c) into a window of one block and one row, in scratch memory that
+   stays in the first or second level of the cache.  Whenever there is a block, it is added to the checksum and deflated
+   (huffman.c), and what is left of the last row moves to the front.  The byte before it is kept, since a run may go on.
+
+   A picture may take several calls, each for rows that follow the ones of the call before; the stream's header comes
+   with row 0, its checksum with the last row.  Deflate reads what was filtered, which no other thread writes to. */
+
+#include "checksums.h"
+#include "filters.h"
+#include "huffman.h"
+
+#include <string.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+#define HEADER_NBYTES 2u /* deflate, a window of 32 KB, the fastest level, no dictionary */
+#define SUM_NBYTES 4u
+
+/* What `pixlog_photograph` writes at most for so many rows, and the scratch memory that it needs. */
+EXPORT size_t pixlog_photograph_bound(size_t row_count, size_t row_nbytes) {
+    return HEADER_NBYTES + deflate_bound(row_count * (1 + row_nbytes)) + SUM_NBYTES;
+}
+
+EXPORT size_t pixlog_photograph_scratch(size_t row_nbytes) {
+    return filter_scratch_nbytes(row_nbytes) + 1 + MAX_BLOCK + 1 + row_nbytes;
+}
+
+/* Rows first..last of a picture of `height` rows, filtered as `kind`.  `sum` is the checksum of the rows before, and
+   then of these too.  Returns the bytes written, or 0 if there is too little room. */
+EXPORT size_t pixlog_photograph(const uint8_t *pixels, size_t height, size_t row_nbytes, size_t pixel_nbytes,
+                                int is_swapped, unsigned kind, size_t first, size_t last, uint32_t *sum, uint8_t *out,
+                                size_t capacity, uint8_t *scratch, size_t scratch_nbytes) {
+    if (capacity < pixlog_photograph_bound(last - first, row_nbytes)) return 0;
+    if (scratch_nbytes < pixlog_photograph_scratch(row_nbytes) || first >= last || last > height) return 0;
+    Rows rows = {pixels, row_nbytes, pixel_nbytes, is_swapped};
+    int is_final = last == height;
+    uint8_t *window = scratch + filter_scratch_nbytes(row_nbytes) + 1; /* window[-1]: the byte before */
+    size_t left = (last - first) * (1 + row_nbytes), block_nbytes = deflate_block_nbytes(left), filled = 0;
+    uint8_t *at = out;
+    if (first == 0) {
+        *at++ = 0x78;
+        *at++ = 0x01;
+    }
+    Bits bits = deflate_begin(at, capacity - HEADER_NBYTES - SUM_NBYTES);
+    int has_before = 0;
+    for (size_t y = first; y < last; y++) {
+        filter_row(&rows, y, kind, window + filled, scratch, y > first);
+        filled += 1 + row_nbytes;
+        size_t start = 0, want;
+        while (filled - start >= (want = left < block_nbytes ? left : block_nbytes) && want) {
+            *sum = adler32(*sum, window + start, want);
+            size_t before = has_before || start;
+            deflate_block(&bits, window + start - before, before, before + want, is_final && left == want);
+            start += want;
+            left -= want;
+        }
+        if (start) {
+            window[-1] = window[start - 1];
+            has_before = 1;
+            memmove(window, window + start, filled - start);
+            filled -= start;
+        }
+    }
+    at = deflate_end(&bits, is_final);
+    if (bits.overrun) return 0;
+    if (is_final)
+        for (int shift = 24; shift >= 0; shift -= 8) *at++ = (uint8_t)(*sum >> shift);
+    return (size_t)(at - out);
+}
