@@ -45,7 +45,7 @@ def _by_numpy(raster: Raster, first: int, last: int, kind: int) -> Bytes:
 
 
 def _streamed(raster: Raster, kind: int) -> Bytes:
-    stream = b"".join(bytes(piece) for piece in photograph.streams(LIBRARY, raster, kind))
+    stream = b"".join(bytes(piece) for piece in photograph.pieces(LIBRARY, raster, kind))
     return np.frombuffer(zlib.decompress(stream), np.uint8).reshape(raster.height, -1)
 
 
@@ -113,22 +113,30 @@ def test_mixed_rows_are_average_or_paeth(
 def test_photograph_of_several_calls_is_one_stream(shape: tuple[int, ...], dtype: str) -> None:
     """Pictures of more than two megabytes, of wide rows and of narrow ones, come back from one stream."""
     raster = raster_of(_pixels(2, shape, dtype))
-    assert len(list(photograph.streams(LIBRARY, raster, AVERAGE))) > 1 or shape[0] == 1
+    assert len(list(photograph.pieces(LIBRARY, raster, AVERAGE))) > 1 or shape[0] == 1
     np.testing.assert_array_equal(_streamed(raster, AVERAGE), _by_numpy(raster, 0, shape[0], AVERAGE))
 
 
 def test_photograph_with_too_little_room_writes_nothing() -> None:
-    """One byte less than may be needed, of room or of scratch memory, is refused before anything is written."""
+    """One byte less than may be needed, or rows that are not there, are refused before anything is written."""
     pixels = np.zeros((10, 30), np.uint8)
-    out, spare = np.full(2000, 7, np.uint8), np.full(200_000, 7, np.uint8)
-    bound, scratch = LIBRARY.pixlog_photograph_bound(10, 30), LIBRARY.pixlog_photograph_scratch(30)
-    for capacity, spare_nbytes in ((bound - 1, scratch), (bound, scratch - 1)):
+    room = LIBRARY.pixlog_photograph_room(10, 30)
+    out = np.full(room, 7, np.uint8)
+    for last, nbytes in ((10, room - 1), (11, room), (0, room)):
         checksum = ctypes.c_uint32(1)
-        arguments = (pixels.ctypes.data, 10, 30, 1, 0, AVERAGE, 0, 10, ctypes.byref(checksum))
-        room = (out.ctypes.data, capacity, spare.ctypes.data, spare_nbytes)
-        assert LIBRARY.pixlog_photograph(*arguments, *room) == 0
+        arguments = (pixels.ctypes.data, 10, 30, 1, 0, AVERAGE, 0, last, checksum, out.ctypes.data, nbytes)
+        assert LIBRARY.pixlog_photograph(*arguments) == 0
         assert (out == 7).all()
-        assert (spare == 7).all()
+
+
+def test_drawing_is_no_photograph() -> None:
+    """What repeats from row to row is left to a search for matches, whether it is small or large; noise is not."""
+    rng = np.random.default_rng(0)
+    for side in (28, 500):
+        noise = rng.integers(0, 256, (side, side, 3), np.uint8)
+        drawing = np.repeat(noise[:1], side, 0)
+        assert photograph.pieces(LIBRARY, raster_of(noise), photograph.UNKNOWN)
+        assert not photograph.pieces(LIBRARY, raster_of(drawing), photograph.UNKNOWN)
 
 
 def test_filter_refuses_rows_that_do_not_fit() -> None:

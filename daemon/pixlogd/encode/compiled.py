@@ -17,18 +17,16 @@ _ADDRESS, _SIZE, _INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
 _FUNCTIONS: Final = {
     "pixlog_deflate": (_SIZE, [_ADDRESS, _SIZE, _ADDRESS, _SIZE, _INT]),
     "pixlog_deflate_bound": (_SIZE, [_SIZE]),
-    "pixlog_equal_bytes": (_SIZE, [_ADDRESS, _SIZE, _SIZE, _SIZE]),
-    "pixlog_filter_rows": (None, [_ADDRESS, _SIZE, _SIZE, _SIZE, _SIZE, _INT, _ADDRESS, _ADDRESS]),
-    "pixlog_filter_scratch": (_SIZE, [_SIZE]),
+    "pixlog_equal_bytes": (_SIZE, [_ADDRESS, _SIZE, _SIZE]),
+    "pixlog_filter_rows": (None, [_ADDRESS, _SIZE, _SIZE, _SIZE, _SIZE, _INT, _ADDRESS]),
     "pixlog_photograph": (
         _SIZE,
         [
             *(_ADDRESS, _SIZE, _SIZE, _SIZE, _INT, _INT, _SIZE, _SIZE),
-            *(ctypes.POINTER(ctypes.c_uint32), _ADDRESS, _SIZE, _ADDRESS, _SIZE),
+            *(ctypes.POINTER(ctypes.c_uint32), _ADDRESS, _SIZE),
         ],
     ),
-    "pixlog_photograph_bound": (_SIZE, [_SIZE, _SIZE]),
-    "pixlog_photograph_scratch": (_SIZE, [_SIZE]),
+    "pixlog_photograph_room": (_SIZE, [_SIZE, _SIZE]),
 }
 
 

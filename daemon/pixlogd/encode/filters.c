@@ -9,8 +9,8 @@
      lo if 2 (hi - m) <= m - lo, hi if 2 (m - lo) <= hi - m, and m otherwise.  The clamp settles a c outside [lo, hi];
      ties have equal values.
 
-   MIXED filters a row in both ways and keeps the one whose residuals, read as signed, have the smaller sum of absolute
-   values: libpng's own guess at how well they compress.
+   MIXED gives a row the one of the two whose residuals, read as signed, have the smaller sum of absolute values:
+   libpng's own guess at how well they compress.
 
    Rows are read where they lie; those of swapped samples are brought into order in the scratch memory first, each once.
    What another thread writes to the pixels meanwhile gives other residuals, nothing else. */
@@ -23,6 +23,9 @@
 #define EXPORT __attribute__((visibility("default")))
 
 #define LANES 16u
+#define PIECE 64u /* bytes of a row that are filtered in both ways, to choose */
+#define ONE_IN 4u
+#define LONG (4 * PIECE * ONE_IN) /* from here on, one piece in four is enough */
 typedef uint8_t Lanes __attribute__((vector_size(LANES)));
 typedef uint16_t WideLanes __attribute__((vector_size(2 * LANES)));
 
@@ -37,15 +40,15 @@ INLINE uint8_t paeth(uint8_t a, uint8_t b, uint8_t c) {
     return (uint8_t)(middle - down + up);
 }
 
-INLINE void filter_average(const uint8_t *row, const uint8_t *above, size_t nbytes, size_t pixel, uint8_t *restrict out) {
-    for (size_t i = 0; i < pixel; i++) out[i] = (uint8_t)(row[i] - (above[i] >> 1));
-    for (size_t i = pixel; i < nbytes; i++) out[i] = (uint8_t)(row[i] - average(row[i - pixel], above[i]));
+/* Residuals of row[i..i + nbytes), of which none is in the first pixel. */
+INLINE void average_span(const uint8_t *row, const uint8_t *above, size_t nbytes, size_t pixel, uint8_t *restrict out) {
+    const uint8_t *left = row - pixel;
+    for (size_t i = 0; i < nbytes; i++) out[i] = (uint8_t)(row[i] - average(left[i], above[i]));
 }
 
-INLINE void filter_paeth(const uint8_t *row, const uint8_t *above, size_t nbytes, size_t pixel, uint8_t *restrict out) {
-    for (size_t i = 0; i < pixel; i++) out[i] = (uint8_t)(row[i] - above[i]);
-    for (size_t i = pixel; i < nbytes; i++)
-        out[i] = (uint8_t)(row[i] - paeth(row[i - pixel], above[i], above[i - pixel]));
+INLINE void paeth_span(const uint8_t *row, const uint8_t *above, size_t nbytes, size_t pixel, uint8_t *restrict out) {
+    const uint8_t *left = row - pixel, *above_left = above - pixel;
+    for (size_t i = 0; i < nbytes; i++) out[i] = (uint8_t)(row[i] - paeth(left[i], above[i], above_left[i]));
 }
 
 /* The sum of absolute values; 257 bytes of at most 128 fit in a lane of 16 bits. */
@@ -66,9 +69,29 @@ INLINE uint64_t cost(const uint8_t *residuals, size_t nbytes) {
     return total;
 }
 
+/* AVERAGE or PAETH for row[0..nbytes), none of it in the first pixel; a part of a long row tells. */
+INLINE unsigned better(const uint8_t *row, const uint8_t *above, size_t nbytes, size_t pixel) {
+    uint8_t residuals[2][PIECE];
+    uint64_t costs[2] = {0, 0};
+    size_t i = 0, step = nbytes < LONG ? PIECE : PIECE * ONE_IN;
+    for (; i + PIECE <= nbytes; i += step) {
+        average_span(row + i, above + i, PIECE, pixel, residuals[0]);
+        paeth_span(row + i, above + i, PIECE, pixel, residuals[1]);
+        for (int k = 0; k < 2; k++) costs[k] += cost(residuals[k], PIECE);
+    }
+    if (step == PIECE && i < nbytes) {
+        average_span(row + i, above + i, nbytes - i, pixel, residuals[0]);
+        paeth_span(row + i, above + i, nbytes - i, pixel, residuals[1]);
+        for (int k = 0; k < 2; k++) costs[k] += cost(residuals[k], nbytes - i);
+    }
+    return costs[1] < costs[0] ? PAETH : AVERAGE;
+}
+
 INLINE void filter(unsigned kind, const uint8_t *row, const uint8_t *above, size_t nbytes, size_t pixel,
-                   uint8_t *restrict out, uint8_t *restrict other) {
+                   uint8_t *restrict out) {
     uint8_t *restrict to = out + 1;
+    size_t rest = nbytes - pixel;
+    if (kind == MIXED) kind = better(row + pixel, above + pixel, rest, pixel);
     out[0] = (uint8_t)kind;
     switch (kind) {
     case NONE: memcpy(to, row, nbytes); return;
@@ -79,34 +102,32 @@ INLINE void filter(unsigned kind, const uint8_t *row, const uint8_t *above, size
     case UP:
         for (size_t i = 0; i < nbytes; i++) to[i] = (uint8_t)(row[i] - above[i]);
         return;
-    case AVERAGE: filter_average(row, above, nbytes, pixel, to); return;
-    case PAETH: filter_paeth(row, above, nbytes, pixel, to); return;
+    case AVERAGE:
+        for (size_t i = 0; i < pixel; i++) to[i] = (uint8_t)(row[i] - (above[i] >> 1));
+        average_span(row + pixel, above + pixel, rest, pixel, to + pixel);
+        return;
     default:
-        filter_average(row, above, nbytes, pixel, to);
-        filter_paeth(row, above, nbytes, pixel, other);
-        int is_paeth = cost(other, nbytes) < cost(to, nbytes);
-        out[0] = is_paeth ? PAETH : AVERAGE;
-        if (is_paeth) memcpy(to, other, nbytes);
+        for (size_t i = 0; i < pixel; i++) to[i] = (uint8_t)(row[i] - above[i]);
+        paeth_span(row + pixel, above + pixel, rest, pixel, to + pixel);
     }
 }
 
 #if defined(__x86_64__)
 __attribute__((target("avx2"))) static void filter_avx2(unsigned kind, const uint8_t *row, const uint8_t *above,
-                                                        size_t nbytes, size_t pixel, uint8_t *restrict out,
-                                                        uint8_t *restrict other) {
-    filter(kind, row, above, nbytes, pixel, out, other);
+                                                        size_t nbytes, size_t pixel, uint8_t *restrict out) {
+    filter(kind, row, above, nbytes, pixel, out);
 }
 #endif
 
 static void filter_any(unsigned kind, const uint8_t *row, const uint8_t *above, size_t nbytes, size_t pixel,
-                       uint8_t *restrict out, uint8_t *restrict other) {
+                       uint8_t *restrict out) {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx2")) {
-        filter_avx2(kind, row, above, nbytes, pixel, out, other);
+        filter_avx2(kind, row, above, nbytes, pixel, out);
         return;
     }
 #endif
-    filter(kind, row, above, nbytes, pixel, out, other);
+    filter(kind, row, above, nbytes, pixel, out);
 }
 
 static void swap(const uint8_t *samples, size_t nbytes, uint8_t *restrict out) {
@@ -117,67 +138,67 @@ static void swap(const uint8_t *samples, size_t nbytes, uint8_t *restrict out) {
     }
 }
 
-size_t filter_scratch_nbytes(size_t row_nbytes) { return 3 * row_nbytes; }
+size_t filter_scratch_nbytes(size_t row_nbytes) { return 2 * row_nbytes; }
 
 void filter_row(const Rows *rows, size_t y, unsigned kind, uint8_t *out, uint8_t *scratch, int is_next) {
     size_t nbytes = rows->row_nbytes;
     const uint8_t *row = rows->pixels + y * nbytes, *above = y ? row - nbytes : row;
     if (rows->is_swapped) {
-        uint8_t *swapped = scratch + (1 + y % 2) * nbytes, *swapped_above = scratch + (2 - y % 2) * nbytes;
+        uint8_t *swapped = scratch + y % 2 * nbytes, *swapped_above = scratch + (1 - y % 2) * nbytes;
         swap(row, nbytes, swapped);
         if (y && !is_next) swap(above, nbytes, swapped_above);
         row = swapped;
         above = swapped_above;
     }
     if (y == 0) {
-        filter_any(kind == NONE || kind == UP ? NONE : SUB, row, row, nbytes, rows->pixel_nbytes, out, scratch);
+        filter_any(kind == NONE || kind == UP ? NONE : SUB, row, row, nbytes, rows->pixel_nbytes, out);
         if (kind == UP) out[0] = UP;
         return;
     }
-    filter_any(kind, row, above, nbytes, rows->pixel_nbytes, out, scratch);
+    filter_any(kind, row, above, nbytes, rows->pixel_nbytes, out);
 }
 
-/* Scratch memory of `pixlog_filter_rows`. */
-EXPORT size_t pixlog_filter_scratch(size_t row_nbytes) { return filter_scratch_nbytes(row_nbytes); }
-
-/* Rows first..last of `pixels`, filtered as NONE..MIXED, into (last - first) * (1 + row_nbytes) bytes. */
-EXPORT void pixlog_filter_rows(const uint8_t *pixels, size_t first, size_t last, size_t row_nbytes, size_t pixel_nbytes,
-                               unsigned kind, uint8_t *out, uint8_t *scratch) {
-    Rows rows = {pixels, row_nbytes, pixel_nbytes, 0};
-    for (size_t y = first; y < last; y++, out += 1 + row_nbytes) filter_row(&rows, y, kind, out, scratch, y > first);
-}
-
-/* How many bytes of rows equal the byte above them, in rows of even distance from row 1 on: every `step`-th. */
-INLINE size_t equal_bytes(const uint8_t *pixels, size_t height, size_t row_nbytes, size_t step) {
-    size_t total = 0;
+/* How many bytes equal the byte above them, in every `step`-th row from row 1 on. */
+INLINE size_t equal(const Rows *rows, size_t height, size_t step) {
+    size_t total = 0, nbytes = rows->row_nbytes;
     for (size_t y = 1; y < height; y += step) {
-        const uint8_t *row = pixels + y * row_nbytes, *above = row - row_nbytes;
+        const uint8_t *row = rows->pixels + y * nbytes, *above = row - nbytes;
         size_t i = 0;
-        while (row_nbytes - i >= LANES) {
-            Lanes counts = {0}, left, right;
-            for (unsigned k = 0; k < 255 && row_nbytes - i >= LANES; k++, i += LANES) {
-                memcpy(&left, row + i, LANES);
-                memcpy(&right, above + i, LANES);
-                counts -= (Lanes)(left == right);
+        while (nbytes - i >= LANES) {
+            Lanes counts = {0}, lower, upper;
+            for (unsigned k = 0; k < 255 && nbytes - i >= LANES; k++, i += LANES) {
+                memcpy(&lower, row + i, LANES);
+                memcpy(&upper, above + i, LANES);
+                counts -= (Lanes)(lower == upper);
             }
-            WideLanes wide = __builtin_convertvector(counts, WideLanes);
-            for (unsigned k = 0; k < LANES; k++) total += wide[k];
+            for (unsigned k = 0; k < LANES; k++) total += counts[k];
         }
-        for (; i < row_nbytes; i++) total += row[i] == above[i];
+        for (; i < nbytes; i++) total += row[i] == above[i];
     }
     return total;
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) static size_t equal_bytes_avx2(const uint8_t *pixels, size_t height, size_t row_nbytes,
-                                                               size_t step) {
-    return equal_bytes(pixels, height, row_nbytes, step);
+__attribute__((target("avx2"))) static size_t equal_avx2(const Rows *rows, size_t height, size_t step) {
+    return equal(rows, height, step);
 }
 #endif
 
-EXPORT size_t pixlog_equal_bytes(const uint8_t *pixels, size_t height, size_t row_nbytes, size_t step) {
+size_t equal_bytes(const Rows *rows, size_t height, size_t step) {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2")) return equal_bytes_avx2(pixels, height, row_nbytes, step);
+    if (__builtin_cpu_supports("avx2")) return equal_avx2(rows, height, step);
 #endif
-    return equal_bytes(pixels, height, row_nbytes, step);
+    return equal(rows, height, step);
+}
+
+/* Rows first..last of `pixels`, filtered as NONE..MIXED, into (last - first) * (1 + row_nbytes) bytes. */
+EXPORT void pixlog_filter_rows(const uint8_t *pixels, size_t first, size_t last, size_t row_nbytes, size_t pixel_nbytes,
+                               unsigned kind, uint8_t *out) {
+    Rows rows = {pixels, row_nbytes, pixel_nbytes, 0};
+    for (size_t y = first; y < last; y++, out += 1 + row_nbytes) filter_row(&rows, y, kind, out, NULL, 1);
+}
+
+EXPORT size_t pixlog_equal_bytes(const uint8_t *pixels, size_t height, size_t row_nbytes) {
+    Rows rows = {pixels, row_nbytes, 1, 0};
+    return equal_bytes(&rows, height, 1);
 }

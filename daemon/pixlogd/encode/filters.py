@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -81,12 +81,6 @@ def filter_rows(rows: Rows, kind: int, out: Bytes) -> None:
         _filter(rows, kind, out)
 
 
-def address(array: npt.NDArray[Any]) -> int:
-    """Where the array lies; ``array.ctypes.data`` takes three times as long."""
-    at: int = array.__array_interface__["data"][0]
-    return at
-
-
 def _filter_compiled(library: ctypes.CDLL, rows: Rows, kind: int, out: Bytes) -> None:
     if not (
         0 <= rows.first < rows.last
@@ -97,8 +91,7 @@ def _filter_compiled(library: ctypes.CDLL, rows: Rows, kind: int, out: Bytes) ->
         and rows.flat.flags.c_contiguous
     ):
         raise ValueError(f"{rows[1:]} of {rows.flat.size} bytes cannot be filtered into {out.shape}")
-    spare = scratch.get("spare", library.pixlog_filter_scratch(rows.row_nbytes))
-    library.pixlog_filter_rows(address(rows.flat), *rows[1:], kind, address(out), address(spare))
+    library.pixlog_filter_rows(rows.flat.ctypes.data, *rows[1:], kind, out.ctypes.data)
 
 
 def _filter(rows: Rows, kind: int, out: Bytes) -> None:

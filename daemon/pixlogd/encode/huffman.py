@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from pixlogd.encode import compiled
-from pixlogd.encode.filters import address, scratch
+from pixlogd.encode.filters import scratch
 
 try:
     from isal.isal_zlib import adler32 as _adler32
@@ -29,7 +29,7 @@ def deflate_blocks(data: Any, *, is_final: bool) -> bytes:
     source = np.frombuffer(data, np.uint8)
     capacity = int(library.pixlog_deflate_bound(source.size))
     out = scratch.get("deflated", capacity)
-    nbytes = library.pixlog_deflate(address(source), source.size, address(out), capacity, is_final)
+    nbytes = library.pixlog_deflate(source.ctypes.data, source.size, out.ctypes.data, capacity, is_final)
     if not nbytes:
         raise RuntimeError(f"{source.size} bytes were written to while they were deflated")
     return out[:nbytes].tobytes()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -58,11 +58,13 @@ def encode_png(picture: Picture, *, level: str) -> bytes:
     is_flat = depth < 8 or colour_type == _PALETTE  # neighbouring values mean nothing to each other
     raster = raster_of(pixels)
     head = _header(picture.width, picture.height, depth, colour_type)
+    if level == "fast" and not is_flat and (photographed := _photograph(raster, photograph.UNKNOWN)):
+        return _file(head + extra, photographed)
     if raster.nbytes <= _SMALL_NBYTES and level == "fast":
         return _small_file(head + extra, raster, FLAT if is_flat else small_plan_of(raster))
     plan = FLAT if is_flat else plan_of(raster)
-    if plan.window_bits == RUNS and level == "fast" and compiled.library is not None:
-        return _file(head + extra, photograph.streams(compiled.library, raster, plan.filter_kind))
+    if level == "fast" and plan.window_bits == RUNS and (coded := _photograph(raster, plan.filter_kind)):
+        return _file(head + extra, coded)
     if level == "small":
         return _file(head + extra, _small_streams(raster, plan))
     return _file(head + extra, _deflate(raster, plan, fast_deflater(plan.window_bits, raster.nbytes)))
@@ -75,6 +77,11 @@ def _file(head: bytes, idat: Iterable[bytes | memoryview]) -> bytes:
         parts += (len(data).to_bytes(4, "big"), b"IDAT", data, crc32(data, _IDAT_CRC).to_bytes(4, "big"))
     parts.append(_IEND)
     return b"".join(parts)
+
+
+def _photograph(raster: Raster, kind: int) -> Sequence[bytes | memoryview]:
+    """The stream that compiled code makes; empty without it, or if ``kind`` is UNKNOWN and this is no photograph."""
+    return () if compiled.library is None else photograph.pieces(compiled.library, raster, kind)
 
 
 def _deflate(raster: Raster, plan: Plan, deflater: Deflater) -> Iterable[bytes]:
@@ -94,18 +101,14 @@ def _deflate(raster: Raster, plan: Plan, deflater: Deflater) -> Iterable[bytes]:
         yield rest[at : at + _IDAT_NBYTES]
 
 
-def _small_streams(raster: Raster, plan: Plan) -> list[bytes]:
+def _small_streams(raster: Raster, plan: Plan) -> Sequence[bytes | memoryview]:
     """The smaller of two streams: codes that follow the grain closely beat zlib's matches on some photographs."""
     searched = list(_deflate(raster, plan, small_deflater(plan.window_bits)))
-    if plan.window_bits == FAR or compiled.library is None:
-        return searched
-    coded = [bytes(data) for data in photograph.streams(compiled.library, raster, plan.filter_kind)]
-    return min(searched, coded, key=lambda pieces: sum(map(len, pieces)))
+    coded = () if plan.window_bits == FAR else _photograph(raster, plan.filter_kind)
+    return min(searched, coded or searched, key=lambda pieces: sum(map(len, pieces)))
 
 
 def _small_file(head: bytes, raster: Raster, plan: Plan) -> bytes:
-    if plan.window_bits == RUNS and compiled.library is not None:
-        return _file(head, photograph.streams(compiled.library, raster, plan.filter_kind))
     out = scratch.get("band", raster.height * (raster.row_nbytes + 1))
     filter_rows(raster.rows(0, raster.height), plan.filter_kind, out.reshape(raster.height, -1))
     return _file(head, (fast_deflate(out, plan.window_bits),))
