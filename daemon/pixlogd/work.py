@@ -11,14 +11,14 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from pixlog.errors import InputError, PixlogError
 from pixlog.protocol import Header
 from pixlogd.config.encode_defaults import EncodeDefaults
 from pixlogd.config.settings import Settings
 from pixlogd.malformed import malformation_of
-from pixlogd.payload import buffers_of
+from pixlogd.payload import ReadMemory, buffers_of
 from pixlogd.rendering.exchange import LARGEST_NBYTES
 from pixlogd.rendering.media_file import EarlierFile, MediaFile
 from pixlogd.rendering.render import Rendered, render
@@ -33,6 +33,7 @@ log = logging.getLogger("pixlogd")
 _OURS_TO_FAIL = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EFBIG, errno.EISDIR, errno.ENOTDIR})
 """Errors that trying again will not cure: the image fails.  Every other error of the disk is waited out."""
 _MOST_CRASHES = 2
+_read_memory: Final = ReadMemory()
 
 
 @dataclass(slots=True)
@@ -150,7 +151,7 @@ def _process_one(entry: Entry, settings: Settings, ready: _Ready | None) -> Fini
     if ready is None:
         began = time.perf_counter()
         defaults = settings.for_key(entry.log.key)
-        rendered = render(header, buffers_of(header, entry.payload), defaults, run.library)
+        rendered = render(header, buffers_of(header, entry.payload, _read_memory), defaults, run.library)
         encoded = time.perf_counter()
         encode_s = encoded - began
     else:

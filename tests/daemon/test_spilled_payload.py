@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from memfds import open_count
 from pixlog.errors import InputError
-from pixlogd.payload import SpilledPayload, buffers_of
+from pixlogd.payload import ReadMemory, SpilledPayload, buffers_of
 
 
 @pytest.fixture
@@ -79,6 +80,30 @@ def test_payload_of_a_file_that_shrinks_fails_the_image(file: Path, monkeypatch:
     monkeypatch.setattr(os, "fstat", cut_after)
     with pytest.raises(InputError, match="ends after"):
         SpilledPayload(file, 0, 100).read()
+
+
+def test_payloads_are_read_into_the_memory_that_a_thread_keeps(file: Path) -> None:
+    """One payload after another is read into the same memory of a thread, and into other memory of other threads."""
+    memory = ReadMemory()
+    first = SpilledPayload(file, 10, 20).read(memory)
+    second = SpilledPayload(file, 50, 9).read(memory)
+    assert bytes(second) == bytes(range(50, 59)) == bytes(first[:9])
+    with ThreadPoolExecutor(1) as pool:
+        elsewhere = pool.submit(SpilledPayload(file, 0, 20).read, memory).result()
+    assert bytes(elsewhere) == bytes(range(20))
+    assert bytes(first[:9]) == bytes(range(50, 59))
+    assert bytes(SpilledPayload(file, 5, 0).read(memory)) == b""
+
+
+def test_memory_to_read_into_grows_and_large_memory_is_not_kept() -> None:
+    """A larger payload gets larger memory; what is larger than a thread may keep goes with its payload."""
+    memory = ReadMemory()
+    small, larger = memory.get(100), memory.get(200)
+    assert (small.nbytes, larger.nbytes) == (100, 200)
+    assert memory.get(150).obj is larger.obj
+    huge = memory.get(64 << 20)
+    assert huge.nbytes == 64 << 20
+    assert memory.get(150).obj is larger.obj
 
 
 def test_buffers_are_views_of_their_payload(file: Path) -> None:
