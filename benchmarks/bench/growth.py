@@ -94,7 +94,6 @@ def _many_images(form: Form, directory: Path, report: Report, *, million: bool) 
 
 
 def _many_clients(form: Form, directory: Path, report: Report) -> None:
-    images = image_file(directory, SHAPES["28²"], 64)
     counts = form.pick([1, 4], [1, 4, 16, 64])
     each = form.pick(200, 2_000)  # images from each process
     speeds: dict[int, list[float]] = {count: [] for count in counts}
@@ -104,10 +103,12 @@ def _many_clients(form: Form, directory: Path, report: Report) -> None:
         groups: dict[int, list[Contestant]] = {}
         for count in counts:
             groups[count] = [stack.enter_context(Contestant("pixlog")) for _ in range(processes[count])]
-            for contestant in groups[count]:
-                connect = daemon.connect | {"buffer_bytes": "32MiB"}
+            for rank, contestant in enumerate(groups[count]):  # each its own images, as ranks have
                 contestant.open(
-                    directory / f"clients-{count}", images, connect=connect, clients=count // processes[count]
+                    directory / f"clients-{count}",
+                    image_file(directory, SHAPES["28²"], 64, seed=rank),
+                    connect=daemon.connect | {"buffer_bytes": "32MiB"},
+                    clients=count // processes[count],
                 )
                 contestant.ask("burst", count=count)
         for _ in range(form.pick(1, 5)):

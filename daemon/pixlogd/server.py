@@ -25,7 +25,7 @@ from pixlog.protocol import Header
 from pixlog.rendezvous import dial
 from pixlog.writer_mark import safe_host
 from pixlogd.config.settings import Settings
-from pixlogd.connection import Connection
+from pixlogd.connection import Connection, ack_wait_s
 from pixlogd.descriptors import is_to_spare
 from pixlogd.metrics import MetricsServer
 from pixlogd.payload import Payload, SpilledPayload
@@ -143,6 +143,11 @@ class Server:
             self._loop.add_reader(self._listener.fileno(), self._on_acceptable)
 
     # Serving
+
+    @property
+    def ack_wait_s(self) -> float:
+        """How long an acknowledgement may wait for others."""
+        return ack_wait_s(self.settings.ack_interval_ms / 1000, len(self.connections))
 
     def on_event(self, connection: Connection, event: Event) -> None:
         """Handle one event of a connection's session."""

@@ -11,7 +11,7 @@ import pytest
 
 from pixlog.protocol import Kind
 from pixlogd.config.settings import Settings
-from pixlogd.connection import Connection
+from pixlogd.connection import Connection, ack_wait_s
 from pixlogd.session import Event, Hello
 from waiting import scaled_s
 from wire_frames import decode, frame, hello_header
@@ -21,6 +21,8 @@ HELLO = frame(Kind.HELLO, hello_header("/run"))
 
 class Owner:
     """Stands where the server stands: lets everybody in, and remembers."""
+
+    ack_wait_s = 0.05
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -116,6 +118,34 @@ def test_greeted_peer_may_be_silent() -> None:
             assert connection.open
 
     run(main)
+
+
+def test_acknowledgements_of_a_moment_ride_together() -> None:
+    """What is settled while an acknowledgement waits for its owner's moment goes out in the same frame."""
+
+    async def main() -> None:
+        async with connected() as (theirs, connection, owner):
+            theirs.send(HELLO)
+            loop = asyncio.get_running_loop()
+            assert decode(await loop.sock_recv(theirs, 65536))[0].kind is Kind.WELCOME
+            owner.ack_wait_s = 3600.0
+            connection.acknowledge((0, "saved", None, ["a"], []))
+            connection.acknowledge((1, "saved", None, ["b"], []))
+            with pytest.raises(BlockingIOError):
+                theirs.recv(65536)
+            connection.close()
+            (sent,) = decode(await hear_all(theirs))
+            assert [row[0] for row in sent.header["rows"]] == [0, 1]
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("client_count", "intervals"), [(0, 1), (1, 1), (16, 1), (64, 4), (160, 10), (5000, 10)]
+)
+def test_acknowledgements_wait_longer_among_many_clients(client_count: int, intervals: int) -> None:
+    """Up to 16 clients wait an interval, more of them longer in proportion, and nobody longer than ten."""
+    assert ack_wait_s(0.02, client_count) == pytest.approx(0.02 * intervals)
 
 
 def test_farewell_arrives_though_the_peer_talks_on() -> None:

@@ -76,7 +76,10 @@ class Settings:
         "survive a power loss. off: they are in the kernel's hands and survive everything but that.",
     )
     ack_interval_ms: float = setting(
-        20.0, Duration(0, 1000), "Milliseconds that an acknowledgement may wait for others to ride with it."
+        20.0,
+        Duration(0, 1000),
+        "Milliseconds that an acknowledgement may wait for others to ride with it; among more than 16 clients "
+        "longer, in proportion, but not more than ten times as long.",
     )
     ack_batch: int = setting(
         128, Whole(1, 65_536), "Acknowledgements that are sent at once without waiting any longer."
