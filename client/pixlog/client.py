@@ -23,6 +23,7 @@ from typing import Any, Final, Unpack
 
 import numpy as np
 
+from pixlog.capture.source import Array
 from pixlog.device.device_array import DeviceArray
 from pixlog.device.snapshots import Snapshots
 from pixlog.environment import PIXLOG_HOST, PIXLOG_RUN_DIR
@@ -147,6 +148,7 @@ class Client:
         self._call_count = 0
         self._notices = Notices()
         self._templates: dict[tuple[str, int], tuple[Item, PackedMap]] = {}
+        self._plain: dict[tuple[str, tuple[int, ...], np.dtype[Any]], PackedMap] = {}
         self._is_child = False
         self._ended = False
         identity: Header = {
@@ -195,6 +197,10 @@ class Client:
         """
         try:
             key, number = self._check_names(key, step)
+            if type(data) is np.ndarray and not options and meta is None:
+                known = self._plain.get((key, data.shape, data.dtype))
+                if known is not None and data.flags.c_contiguous:
+                    return self._submit_plain(key, number, known, data)
             if self._snapshots is not None and type(data) is not np.ndarray:
                 data = self._snapshots.take(data)
             given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
@@ -203,6 +209,8 @@ class Client:
                 given = {**given, "meta": per_image}
             described = describe(data, contract=self.options.contract, **given)
             packed = self._packed_plain(key, described) if type(data) in _PLAIN and not given else None
+            if packed is not None and type(data) is np.ndarray:
+                self._learn(key, data, described, packed)
             return self._submit(key, number, described, None if per_image is not None else meta, None, packed)
         except Exception as exc:
             return self._refuse(key, step, exc)
@@ -280,6 +288,25 @@ class Client:
         if self._is_child:
             self._connect_in_child()
         delivery.submit(packed or self._packed(key, described), last, described.buffers, receipt, behind)
+        return receipt
+
+    def _learn(self, key: str, array: Array, described: Described, packed: PackedMap) -> None:
+        """Remember what a plain array was described as, if the next one like it needs nothing else said or done."""
+        if len(described.items) != 1 or described.is_list or described.warnings:
+            return
+        if described.buffers[0] is array and array.flags.c_contiguous:
+            if len(self._plain) >= _MOST_TEMPLATES:
+                self._plain.clear()
+            self._plain[key, array.shape, array.dtype] = packed
+
+    def _submit_plain(self, key: str, step: int, packed: PackedMap, array: Array) -> Receipt:
+        """As :meth:`_submit`, for an array that needs no description: its kind was logged under this key before."""
+        if self.closed:
+            raise ClientClosed(f"{key!r} step {step} was logged after close()")
+        receipt = Receipt(self._delivery, self.id, key, step)
+        if self._is_child:
+            self._connect_in_child()
+        self._delivery.submit(packed, {"step": step, "time": time.time()}, (array,), receipt)
         return receipt
 
     def _packed(self, key: str, described: Described) -> PackedMap:

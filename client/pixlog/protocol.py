@@ -108,12 +108,16 @@ def unpack(data: Buffer) -> Any:
         raise ProtocolError(f"body is not msgpack: {type(exc).__name__}: {exc}") from exc
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PackedMap:
-    """The entries of a header, packed but for those that are known last; see :func:`encode_head_of`."""
+    """The entries of a header, packed but for those that are known last; see :func:`encode_head_of`.
+
+    ``log_opening`` is how the frames of :func:`encode_log_in_arena` begin, once there was one.
+    """
 
     count: int
     entries: bytes
+    log_opening: bytes = b""
 
 
 _packers = threading.local()
@@ -158,11 +162,11 @@ def encode_log_in_arena(
     packed: PackedMap, step: int, time_s: float, seq: int, arena: int, offset: int, nbytes: int
 ) -> bytes:
     """As :func:`encode_head_of`, for a LOG frame of one buffer in an arena and nothing else to say: half as dear."""
-    count = packed.count + TAIL_COUNT
-    opening = b"\x91" + (_FIXMAP[count] if count < 16 else _MAP16.pack(0xDE, count))
-    head_nbytes = len(opening) + len(packed.entries) + TAIL_NBYTES
-    prelude = PRELUDE.pack(MAGIC, MAJOR, Kind.LOG, head_nbytes, 0)
-    return b"".join((prelude, opening, packed.entries, pack_tail(step, time_s, seq, arena, offset, nbytes)))
+    if not packed.log_opening:
+        count = packed.count + TAIL_COUNT
+        head = b"\x91" + (_FIXMAP[count] if count < 16 else _MAP16.pack(0xDE, count)) + packed.entries
+        packed.log_opening = PRELUDE.pack(MAGIC, MAJOR, Kind.LOG, len(head) + TAIL_NBYTES, 0) + head
+    return packed.log_opening + pack_tail(step, time_s, seq, arena, offset, nbytes)
 
 
 def encode_head(kind: Kind, header: Header, payload_nbytes: int = 0) -> bytes:

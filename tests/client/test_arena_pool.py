@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from memfds import open_count
@@ -161,3 +162,23 @@ def test_pool_turns_private_before_it_is_used(shared: bool) -> None:
     assert region is not None
     assert region.arena.fd is None
     pool.close()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16", ">u2", "bool", "complex64", "M8[s]"])
+@pytest.mark.parametrize("order", ["C", "F", "backwards", "read-only"])
+def test_arena_takes_small_array_of_any_kind(pool: ArenaPool, dtype: str, order: str) -> None:
+    """An array of any dtype and strides is put into its region in C order, and nothing beside it changes."""
+    region = reserve(pool, 4096)
+    assert region is not None
+    region.memory[:] = 0
+    array = np.arange(60).reshape(3, 4, 5).astype(dtype)
+    if order == "F":
+        array = np.asfortranarray(array)
+    elif order == "backwards":
+        array = array[::-1, ::2]
+    array.flags.writeable = order != "read-only"
+    region.arena.put(region.offset + 1, array)
+    assert region.memory[1 : 1 + array.nbytes].tobytes() == array.tobytes("C")
+    assert not region.memory[0]
+    assert not region.memory[1 + array.nbytes :].any()
+    pool.release(region)

@@ -2,7 +2,8 @@
 
 Theory of operation
     A call reserves a region of the arena pool, copies the pixels into it without holding the lock, then commits:
-    under the lock it gets the next sequence number, becomes *pending* and its frame goes to the socket.  The
+    under the lock it gets the next sequence number, becomes *pending* and its frame goes to the socket.  With a
+    small array it does all of that under the lock at once: to take it again costs more than to copy.  The
     region stays until the daemon acknowledges the row, so that after any crash of the daemon everything pending
     can be said again; the daemon drops what it knows by (client, seq).
 
@@ -25,6 +26,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from pixlog.errors import PixlogError
 from pixlog.notices import Notices
@@ -58,6 +61,7 @@ from pixlog.stats import Stats
 log = logging.getLogger("pixlog")
 
 _SENT_POLL_S = 0.002
+_COPIED_LOCKED_NBYTES = 256 * 1024
 _PLAIN_COUNT = 3  # what is said last of a call that has nothing to say but step, time and buffers
 
 
@@ -183,6 +187,17 @@ class Delivery:
         hasty = self._in_child and not self._link.up and self._options.on_full == "spill"
         if hasty and self._full_memory.spill(header, last, pixels, nbytes, receipt) is None:
             return
+        array = pixels[0] if len(pixels) == 1 else None
+        if nbytes <= _COPIED_LOCKED_NBYTES and type(array) is np.ndarray:
+            with self._lock:
+                self._ledger.enter()
+                region = self._reservations.take(nbytes)
+                if region is not None:
+                    region.arena.put(region.offset, array)
+                    self._accept(header, last, receipt, region, nbytes, (), behind)
+                self._ledger.leave()
+            if region is not None:
+                return
         give_up = self._ledger.given_up.append
         try:
             region = self._reservations.reserve(nbytes, receipt)
@@ -230,28 +245,42 @@ class Delivery:
         ledger = self._ledger
         with self._lock:
             ledger.enter()
-            seq = ledger.next_seq
-            inline = region is not None and not region.arena.visible
-            if region is not None and not inline and len(last) == _PLAIN_COUNT and len(last["buffers"]) == 1:
-                head = encode_log_in_arena(
-                    header, last["step"], last["time"], seq, region.arena.id, region.offset, nbytes
-                )
-            else:
-                last["seq"] = seq
-                if region is not None and not inline:
-                    last["at"] = ("arena", region.arena.id, region.offset, nbytes)
-                head = encode_head_of(Kind.LOG, header, last, nbytes if inline else 0)
-            pending = Pending(head, receipt, region, nbytes, None, inline, "state" in last)
-            if (inline or len(head) > LIMITS.head_nbytes) and (
-                refusal := self._reservations.refusal_of(pending)
-            ) is not None:
-                pending.give_up({**last, "seq": seq}, refusal)
-            elif moves or behind is not None:
-                held_calls.hold(ledger, pending, moves, behind)
-            ledger.admit(pending, nbytes)
+            self._accept(header, last, receipt, region, nbytes, moves, behind)
             if region is not None:
                 del ledger.reserved[receipt]
             ledger.leave()
+
+    def _accept(
+        self,
+        header: PackedMap,
+        last: Header,
+        receipt: Receipt,
+        region: Region | None,
+        nbytes: int,
+        moves: Sequence[Move],
+        behind: int | None,
+    ) -> None:
+        """Locked: give a call its number, keep it and send its frame."""
+        ledger = self._ledger
+        seq = ledger.next_seq
+        inline = region is not None and not region.arena.visible
+        if region is not None and not inline and len(last) == _PLAIN_COUNT and len(last["buffers"]) == 1:
+            head = encode_log_in_arena(
+                header, last["step"], last["time"], seq, region.arena.id, region.offset, nbytes
+            )
+        else:
+            last["seq"] = seq
+            if region is not None and not inline:
+                last["at"] = ("arena", region.arena.id, region.offset, nbytes)
+            head = encode_head_of(Kind.LOG, header, last, nbytes if inline else 0)
+        pending = Pending(head, receipt, region, nbytes, None, inline, "state" in last)
+        if (inline or len(head) > LIMITS.head_nbytes) and (
+            refusal := self._reservations.refusal_of(pending)
+        ) is not None:
+            pending.give_up({**last, "seq": seq}, refusal)
+        elif moves or behind is not None:
+            held_calls.hold(ledger, pending, moves, behind)
+        ledger.admit(pending, nbytes)
 
     def last_held(self, items: Sequence[Header]) -> int | None:
         """Return the last call of this client that ``items`` point at and that may be held; None without any."""

@@ -1,9 +1,10 @@
 """Regions for the pixels of calls: from the arenas that there are, or from another one.
 
 Theory of operation
-    A call reserves its region in a critical section, copies without the lock, and commits in a second section.  In
-    between the region belongs to its receipt, so that a call that is cut short can be undone.  The pool grows ahead of
-    need, on the link's thread, and at the call only where that was too late.
+    A call with a small array takes its region, copies and commits in one critical section.  Any other reserves its
+    region in one, copies without the lock, and commits in a second; in between the region belongs to its receipt, so
+    that a call that is cut short can be undone.  The pool grows ahead of need, on the link's thread, and at the call
+    only where that was too late.
 
     The daemon may refuse an arena.  It stays in use, and what lies in it travels inline.
 """
@@ -53,20 +54,27 @@ class Reservations:
         ledger = self._ledger
         with ledger.lock:
             ledger.enter()
-            pool = ledger.pool
-            region = None
-            if ledger.has_room(nbytes):
-                region = pool.reserve(nbytes)
-                if region is None and self._grow(nbytes):
-                    region = pool.reserve(nbytes)
+            region = self.take(nbytes)
             if region is not None:
                 ledger.reserved[receipt] = region
-                half_nbytes = pool.budget_nbytes // 2
-                if pool.used_nbytes - region.nbytes <= half_nbytes < pool.used_nbytes:
-                    ledger.link.wake()  # it prepares for what comes when there is no room
-            if 2 * pool.used_nbytes > pool.nbytes and pool.wants_growth():
-                ledger.link.wake()
             ledger.leave()
+        return region
+
+    def take(self, nbytes: int) -> Region | None:
+        """Locked: take a region of ``nbytes``, for a call that commits before the lock is released, or None."""
+        ledger = self._ledger
+        pool = ledger.pool
+        region = None
+        if ledger.has_room(nbytes):
+            region = pool.reserve(nbytes)
+            if region is None and self._grow(nbytes):
+                region = pool.reserve(nbytes)
+        if region is not None:
+            half_nbytes = pool.budget_nbytes // 2
+            if pool.used_nbytes - region.nbytes <= half_nbytes < pool.used_nbytes:
+                ledger.link.wake()  # it prepares for what comes when there is no room
+        if 2 * pool.used_nbytes > pool.nbytes and pool.wants_growth():
+            ledger.link.wake()
         return region
 
     def _grow(self, nbytes: int = 0) -> bool:

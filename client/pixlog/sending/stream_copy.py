@@ -22,8 +22,8 @@ from pixlog.sending.arena import Memory
 FILE_NAME: Final = "libstreamcopy.so"  # written by the build, see hatch_build.py
 WARM_NBYTES: Final = 2 * 1024 * 1024
 """How much of the beginning of an arena is taken to be in the cache."""
-FEWEST_NBYTES: Final = 128 * 1024
-"""Below this, what ctypes takes for the call is more than the copy saves."""
+FEWEST_NBYTES: Final = 256 * 1024
+"""Below this the copy saves little more than what ctypes takes for the call."""
 
 
 Copy: TypeAlias = Callable[[int, int, int], None]
