@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import pixlog
 from waiting import scaled_s
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 SHAPE = (20, 30, 3)
 
@@ -16,7 +19,7 @@ def test_repeated_kind_gets_its_own_pixels_whatever_lies_between(run_dir: Path) 
     """Under one key: a shape in C and Fortran order, with gaps, as float, read-only, with and without options."""
     rng = np.random.default_rng(0)
     large = rng.integers(0, 256, (40, 30, 3), dtype=np.uint8)
-    kinds = [
+    kinds: list[Array] = [
         rng.integers(0, 256, SHAPE, dtype=np.uint8),
         np.asfortranarray(rng.integers(0, 256, SHAPE, dtype=np.uint8)),
         large[::2],
