@@ -28,6 +28,7 @@ LIBRARIES = {
         "daemon/pixlogd/encode/checksums.c",
         "daemon/pixlogd/encode/filters.c",
         "daemon/pixlogd/encode/huffman.c",
+        "daemon/pixlogd/encode/literals.c",
         "daemon/pixlogd/encode/photograph.c",
     ],
     "client/pixlog/sending/libstreamcopy.so": ["client/pixlog/sending/stream_copy.c"],

@@ -12,7 +12,7 @@
                 inner nodes from another.  Lengths above the limit are cut to it, and shorter codes give way until the
                 lengths are those of a prefix code again (Kraft's sum is 1).
    3. choose    The exact size in bits follows from counts and lengths; a block that would not shrink is stored.
-   4. emit      Four literals at a time: 4 * 14 bits of codes and 7 bits held back fit in 64.
+   4. emit      Literals are put four or 64 at a time (literals.c), runs one by one.
 
    Bounds.  A block never takes more than five bytes more than it holds, so `deflate_bound` is known before.  All reads
    are within the data, all writes within out[0..bound); eight bytes are stored at a time, hence the slack.  Each store looks at the end of `out` again: bytes that another thread changes meanwhile give a broken stream,
@@ -22,12 +22,9 @@
 
 #include "huffman.h"
 
-#include <string.h>
+#include "literals.h"
 
 #define EXPORT __attribute__((visibility("default")))
-
-/* Shifts by a variable count are most of `emit`; BMI2's take half as long.  What is INLINE is compiled for both. */
-#define INLINE static inline __attribute__((always_inline))
 
 #define BLOCK 32768u /* MAX_BLOCK is below 65536: stored blocks, counts and places in a block have 16 bits */
 #define SLACK 16u    /* one eight-byte store beyond the end, and the last few bits */
@@ -35,7 +32,7 @@
 #define MIN_RUN 8u
 #define SYMBOLS 286 /* literals, end of block, 29 lengths */
 #define END 256
-#define LIMIT 14 /* deflate allows 15; four codes of 14 bits can be joined in one word */
+#define LIMIT LITERAL_LIMIT /* deflate allows 15 */
 #define ORDER_SYMBOLS 19
 #define ORDER_LIMIT 7
 
@@ -61,25 +58,6 @@ static const uint8_t ORDER[ORDER_SYMBOLS] = {16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 1
 static const uint8_t ORDER_EXTRA[ORDER_SYMBOLS] = {[16] = 2, [17] = 3, [18] = 7};
 
 INLINE uint64_t load64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return v; }
-
-INLINE void store(Bits *b) {
-    if (b->at > b->last) { b->overrun = 1; b->at = b->last; }
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    uint64_t little = __builtin_bswap64(b->held);
-    memcpy(b->at, &little, 8);
-#else
-    memcpy(b->at, &b->held, 8);
-#endif
-    b->at += b->count >> 3;
-    b->held >>= b->count & ~7u; /* by 56 at most */
-    b->count &= 7u;
-}
-
-INLINE void put(Bits *b, uint64_t bits, unsigned count) { /* count <= 56 */
-    b->held |= bits << b->count;
-    b->count += count;
-    store(b);
-}
 
 /* A length of 3..258 as its symbol, with the value and the count of its extra bits. */
 INLINE unsigned length_symbol(unsigned length, unsigned *extra, unsigned *extra_count) {
@@ -238,23 +216,12 @@ static void emit_header(Bits *b, const Header *h, unsigned is_final) {
     }
 }
 
-INLINE void emit_literals(Bits *shared, const Code *codes, const uint8_t *data, size_t nbytes) {
-    Bits b = *shared; /* in registers */
-    size_t i = 0;
-    for (; i + 4 <= nbytes; i += 4) {
-        Code c0 = codes[data[i]], c1 = codes[data[i + 1]], c2 = codes[data[i + 2]], c3 = codes[data[i + 3]];
-        uint64_t low = c0.bits | (uint64_t)c1.bits << c0.length, high = c2.bits | (uint64_t)c3.bits << c2.length;
-        unsigned low_length = (unsigned)c0.length + c1.length;
-        put(&b, low | high << low_length, low_length + c2.length + c3.length);
-    }
-    for (; i < nbytes; i++) put(&b, codes[data[i]].bits, codes[data[i]].length);
-    *shared = b;
-}
-
 INLINE void emit(Bits *b, const Tokens *t, const Code *codes, const uint8_t *data, size_t nbytes) {
+    Literals literals;
     size_t at = 0;
+    for (unsigned k = 0; k < 256; k++) set_literal(&literals, k, codes[k].bits, codes[k].length);
     for (size_t r = 0; r < t->run_count; r++) {
-        emit_literals(b, codes, data + at, t->runs[r].start - at);
+        put_literals(b, &literals, data + at, t->runs[r].start - at);
         for (unsigned left = t->runs[r].length, extra, extra_count, match; left; left -= match) {
             match = next_match(left);
             Code code = codes[length_symbol(match, &extra, &extra_count)];
@@ -262,7 +229,7 @@ INLINE void emit(Bits *b, const Tokens *t, const Code *codes, const uint8_t *dat
         }
         at = (size_t)t->runs[r].start + t->runs[r].length;
     }
-    emit_literals(b, codes, data + at, nbytes - at);
+    put_literals(b, &literals, data + at, nbytes - at);
     put(b, codes[END].bits, codes[END].length);
 }
 
@@ -286,7 +253,7 @@ size_t deflate_block_nbytes(size_t nbytes) {
 
 Bits deflate_begin(uint8_t *out, size_t capacity) { return (Bits){0, 0, out, out + capacity - 8, 0}; }
 
-INLINE void block(Bits *b, const uint8_t *data, size_t start, size_t stop, unsigned is_last) {
+void deflate_block(Bits *b, const uint8_t *data, size_t start, size_t stop, int is_last) {
     Tokens tokens;
     Header header;
     Code codes[SYMBOLS];
@@ -296,28 +263,11 @@ INLINE void block(Bits *b, const uint8_t *data, size_t start, size_t stop, unsig
     uint64_t bits = header.bits + tokens.extra_bits;
     for (int s = 0; s < SYMBOLS; s++) bits += (uint64_t)tokens.counts[s] * codes[s].length;
     if (bits >= 8 * (stop - start + 4)) {
-        emit_stored(b, data + start, stop - start, is_last);
+        emit_stored(b, data + start, stop - start, is_last != 0);
     } else {
-        emit_header(b, &header, is_last);
+        emit_header(b, &header, is_last != 0);
         emit(b, &tokens, codes, data + start, stop - start);
     }
-}
-
-#if defined(__x86_64__)
-__attribute__((target("bmi2"))) static void block_bmi2(Bits *b, const uint8_t *data, size_t start, size_t stop,
-                                                       unsigned is_last) {
-    block(b, data, start, stop, is_last);
-}
-#endif
-
-void deflate_block(Bits *bits, const uint8_t *data, size_t start, size_t stop, int is_last) {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("bmi2")) {
-        block_bmi2(bits, data, start, stop, is_last != 0);
-        return;
-    }
-#endif
-    block(bits, data, start, stop, is_last != 0);
 }
 
 uint8_t *deflate_end(Bits *bits, int is_final) {

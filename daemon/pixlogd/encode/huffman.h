@@ -3,18 +3,11 @@
 #ifndef PIXLOG_HUFFMAN_H
 #define PIXLOG_HUFFMAN_H
 
+#include "bits.h"
+
 #include <stddef.h>
-#include <stdint.h>
 
 #define MAX_BLOCK 49152u /* bytes that `deflate_block` takes at most */
-
-/* A stream of bits under construction. */
-typedef struct {
-    uint64_t held; /* fewer than 8 bits after each store */
-    unsigned count;
-    uint8_t *at, *last; /* where eight bytes may be stored: at <= last */
-    int overrun;        /* there was no room: what was written is of no use */
-} Bits;
 
 /* What the blocks of `nbytes` take at most, whatever is in them, with what `deflate_end` adds. */
 size_t deflate_bound(size_t nbytes);

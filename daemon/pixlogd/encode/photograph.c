@@ -21,9 +21,9 @@
 #define SUM_NBYTES 4u
 
 /* Share of bytes equal to the byte above: photographs 0.07 to 0.35, digits 0.46, plots and masks 0.85 to 1.  Small
-   pictures of more than a quarter, such as drawings, are smaller with matches. */
+   pictures of more than a fifth, such as drawings, are smaller with matches. */
 #define PERCENT 40u
-#define SMALL_PERCENT 25u
+#define SMALL_PERCENT 20u
 #define SMALL_NBYTES (16u << 10)
 #define ROWS_APART 32u /* that are compared, and how many at least */
 #define MIN_ROWS 20u
