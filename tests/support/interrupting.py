@@ -15,7 +15,7 @@ from pixlog.client import Client
 from training import connect, say_stats
 from waiting import scaled_s
 
-_SHAPES = ((8, 8), (64, 48, 3), (200, 200, 3))
+_SHAPES = ((8, 8), (64, 48, 3), (200, 200, 3), (320, 300, 3))  # the last is copied without the lock
 
 
 class TimeLimit(TimeoutError):
@@ -89,7 +89,7 @@ def log_from_threads(plan: Plan, speaker: Speaker) -> None:
     def log_some(first: int) -> None:
         barrier.wait()
         for number in range(first, first + plan["count"]):
-            client.log_image("image", numbered(number, _SHAPES[number % 3]), step=number)
+            client.log_image("image", numbered(number, _SHAPES[number % len(_SHAPES)]), step=number)
 
     threads = [
         threading.Thread(target=log_some, args=(index * plan["count"],)) for index in range(plan["threads"])
