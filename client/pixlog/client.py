@@ -23,13 +23,14 @@ from typing import Any, Final, Unpack
 
 import numpy as np
 
+from pixlog.call_headers import CallHeaders
 from pixlog.capture.source import Array
 from pixlog.device.device_array import DeviceArray
 from pixlog.device.snapshots import Snapshots
 from pixlog.environment import PIXLOG_HOST, PIXLOG_RUN_DIR
 from pixlog.errors import ClientClosed, ConfigError, InputTypeError
 from pixlog.log_options import LogOptions
-from pixlog.model.describe import Described, Item, describe
+from pixlog.model.describe import Described, describe
 from pixlog.model.plain import plain
 from pixlog.notices import Notices, kind_of
 from pixlog.options import ClientOptions, resolve_client_options
@@ -53,7 +54,6 @@ _LEAVE_MOST_S = 10.0
 _LEAVE_SHARE = 0.2
 _CHILD_CONNECT_S = 0.5
 _CHILD_PATIENCE_S = 0.5
-_MOST_TEMPLATES = 1024
 _PLAIN = (np.ndarray, DeviceArray)
 
 
@@ -147,8 +147,7 @@ class Client:
         self._next_steps: dict[str, int] = {}
         self._call_count = 0
         self._notices = Notices()
-        self._templates: dict[tuple[str, int], tuple[Item, PackedMap]] = {}
-        self._plain: dict[tuple[str, tuple[int, ...], np.dtype[Any]], PackedMap] = {}
+        self._headers = CallHeaders(self.options.contract)
         self._is_child = False
         self._ended = False
         identity: Header = {
@@ -198,7 +197,7 @@ class Client:
         try:
             key, number = self._check_names(key, step)
             if type(data) is np.ndarray and not options and meta is None:
-                known = self._plain.get((key, data.shape, data.dtype))
+                known = self._headers.of_kind.get((key, data.shape, data.dtype))
                 if known is not None and data.flags.c_contiguous:
                     return self._submit_plain(key, number, known, data)
             if self._snapshots is not None and type(data) is not np.ndarray:
@@ -208,9 +207,9 @@ class Client:
             if per_image is not None:
                 given = {**given, "meta": per_image}
             described = describe(data, contract=self.options.contract, **given)
-            packed = self._packed_plain(key, described) if type(data) in _PLAIN and not given else None
-            if packed is not None and type(data) is np.ndarray:
-                self._learn(key, data, described, packed)
+            packed = None
+            if type(data) in _PLAIN and not given:
+                packed = self._headers.pack_plain(key, data, described)
             return self._submit(key, number, described, None if per_image is not None else meta, None, packed)
         except Exception as exc:
             return self._refuse(key, step, exc)
@@ -287,17 +286,10 @@ class Client:
             behind = delivery.last_held(described.items)
         if self._is_child:
             self._connect_in_child()
-        delivery.submit(packed or self._packed(key, described), last, described.buffers, receipt, behind)
+        delivery.submit(
+            packed or self._headers.pack(key, described), last, described.buffers, receipt, behind
+        )
         return receipt
-
-    def _learn(self, key: str, array: Array, described: Described, packed: PackedMap) -> None:
-        """Remember what a plain array was described as, if the next one like it needs nothing else said or done."""
-        if len(described.items) != 1 or described.is_list or described.warnings:
-            return
-        if described.buffers[0] is array and array.flags.c_contiguous:
-            if len(self._plain) >= _MOST_TEMPLATES:
-                self._plain.clear()
-            self._plain[key, array.shape, array.dtype] = packed
 
     def _submit_plain(self, key: str, step: int, packed: PackedMap, array: Array) -> Receipt:
         """As :meth:`_submit`, for an array that needs no description: its kind was logged under this key before."""
@@ -308,27 +300,6 @@ class Client:
             self._connect_in_child()
         self._delivery.submit(packed, {"step": step, "time": time.time()}, (array,), receipt)
         return receipt
-
-    def _packed(self, key: str, described: Described) -> PackedMap:
-        """Pack what a call says of itself."""
-        header: Header = {"key": key, "contract": self.options.contract, "items": described.items}
-        if described.is_list:
-            header["list"] = True
-        return pack_map(header)
-
-    def _packed_plain(self, key: str, described: Described) -> PackedMap:
-        """As :meth:`_packed`, once for each key and kind of plain array."""
-        item = described.items[0] if len(described.items) == 1 and not described.is_list else None
-        if item is None:
-            return self._packed(key, described)
-        template = self._templates.get((key, id(item)))
-        if template is not None and template[0] is item:
-            return template[1]
-        packed = self._packed(key, described)
-        if len(self._templates) >= _MOST_TEMPLATES:
-            self._templates.clear()
-        self._templates[key, id(item)] = (item, packed)
-        return packed
 
     def _refuse(self, key: object, step: object, exc: Exception) -> Receipt:
         """Say that a call cannot be logged: raise in strict mode, else warn and write a failed row."""

@@ -12,6 +12,7 @@ Theory of operation
     :mod:`~pixlog.sending.reservations`   a region for its pixels
     :mod:`~pixlog.sending.full_memory`    what it does without one
     :mod:`~pixlog.sending.spill_ahead`    what is prepared so that it does not wait for that
+    :mod:`~pixlog.sending.acceptance`     its frame
     :mod:`~pixlog.sending.ledger`         its number, its end, and what survives Ctrl-C between any two bytecodes
     :mod:`~pixlog.sending.held_calls`     why it may be sent later than it is accepted
     :mod:`~pixlog.sending.deferred_calls` why it may be accepted later than it is made
@@ -33,16 +34,14 @@ from pixlog.errors import PixlogError
 from pixlog.notices import Notices
 from pixlog.options import ClientOptions
 from pixlog.protocol import (
-    LIMITS,
     Frame,
     Header,
     Kind,
     PackedMap,
-    encode_head_of,
-    encode_log_in_arena,
 )
 from pixlog.receipt import Receipt, State
 from pixlog.sending import held_calls
+from pixlog.sending.acceptance import accept
 from pixlog.sending.arena import SHARED_SUPPORTED, ArenaPool, Region
 from pixlog.sending.arrivals import Arrival, Arrivals
 from pixlog.sending.deferred_calls import DeferredCalls
@@ -52,7 +51,6 @@ from pixlog.sending.ledger import Ledger
 from pixlog.sending.left_at_close import leave_unsent
 from pixlog.sending.link import Dial, Link, Message
 from pixlog.sending.packing import Packing
-from pixlog.sending.pending import Pending
 from pixlog.sending.reservations import MAX_ARENAS, Reservations
 from pixlog.sending.spill_ahead import SpillAhead
 from pixlog.signal_exceptions import pass_on
@@ -62,7 +60,6 @@ log = logging.getLogger("pixlog")
 
 _SENT_POLL_S = 0.002
 _COPIED_LOCKED_NBYTES = 256 * 1024
-_PLAIN_COUNT = 3  # what is said last of a call that has nothing to say but step, time and buffers
 
 
 class Delivery:
@@ -194,7 +191,7 @@ class Delivery:
                 region = self._reservations.take(nbytes)
                 if region is not None:
                     region.arena.put(region.offset, array)
-                    self._accept(header, last, receipt, region, nbytes, (), behind)
+                    accept(self._ledger, header, last, receipt, region, nbytes, (), behind)
                 self._ledger.leave()
             if region is not None:
                 return
@@ -245,42 +242,10 @@ class Delivery:
         ledger = self._ledger
         with self._lock:
             ledger.enter()
-            self._accept(header, last, receipt, region, nbytes, moves, behind)
+            accept(ledger, header, last, receipt, region, nbytes, moves, behind)
             if region is not None:
                 del ledger.reserved[receipt]
             ledger.leave()
-
-    def _accept(
-        self,
-        header: PackedMap,
-        last: Header,
-        receipt: Receipt,
-        region: Region | None,
-        nbytes: int,
-        moves: Sequence[Move],
-        behind: int | None,
-    ) -> None:
-        """Locked: give a call its number, keep it and send its frame."""
-        ledger = self._ledger
-        seq = ledger.next_seq
-        inline = region is not None and not region.arena.visible
-        if region is not None and not inline and len(last) == _PLAIN_COUNT and len(last["buffers"]) == 1:
-            head = encode_log_in_arena(
-                header, last["step"], last["time"], seq, region.arena.id, region.offset, nbytes
-            )
-        else:
-            last["seq"] = seq
-            if region is not None and not inline:
-                last["at"] = ("arena", region.arena.id, region.offset, nbytes)
-            head = encode_head_of(Kind.LOG, header, last, nbytes if inline else 0)
-        pending = Pending(head, receipt, region, nbytes, None, inline, "state" in last)
-        if (inline or len(head) > LIMITS.head_nbytes) and (
-            refusal := self._reservations.refusal_of(pending)
-        ) is not None:
-            pending.give_up({**last, "seq": seq}, refusal)
-        elif moves or behind is not None:
-            held_calls.hold(ledger, pending, moves, behind)
-        ledger.admit(pending, nbytes)
 
     def last_held(self, items: Sequence[Header]) -> int | None:
         """Return the last call of this client that ``items`` point at and that may be held; None without any."""

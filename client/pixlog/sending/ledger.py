@@ -28,7 +28,7 @@ from typing import Any, Final
 from pixlog.errors import ClientClosed
 from pixlog.notices import Notices, kind_of
 from pixlog.options import ClientOptions
-from pixlog.protocol import Header
+from pixlog.protocol import LIMITS, Header
 from pixlog.receipt import Receipt
 from pixlog.sending.arena import ArenaPool, Region
 from pixlog.sending.arrivals import Arrivals
@@ -131,6 +131,16 @@ class Ledger:
             self.link.send(pending.buffers())
         else:
             self._watch(pending)
+
+    def refusal_of(self, pending: Pending) -> str | None:
+        """Return why no daemon would take the frame of a call: sent all the same, it would end every connection."""
+        if len(pending.head) > LIMITS.head_nbytes:
+            return f"described by {len(pending.head)} bytes, at most {LIMITS.head_nbytes} are taken"
+        limits = self.link.limits
+        most = min(LIMITS.payload_nbytes, int(limits.get("payload_bytes", LIMITS.payload_nbytes)))
+        if pending.inline and pending.payload_nbytes > most:
+            return f"{pending.payload_nbytes} bytes of pixels, the daemon takes at most {most} through its socket"
+        return None
 
     def _watch(self, pending: Pending) -> None:
         """Locked: have the pixels of a held call copied; a second time, do nothing."""

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from pixlog.protocol import LIMITS, Header, Kind, encode_head
+from pixlog.protocol import Header, Kind, encode_head
 from pixlog.receipt import Receipt
 from pixlog.sending.arena import Arena, Region
 from pixlog.sending.ledger import Ledger
 from pixlog.sending.link import Message
-from pixlog.sending.pending import Pending
 from pixlog.signal_exceptions import pass_on
 
 MAX_ARENAS: Final = 32
@@ -114,20 +113,10 @@ class Reservations:
             for pending in ledger.pending.values():
                 if pending.region is not None and not pending.region.arena.visible and not pending.inline:
                     header = pending.make_inline()
-                    if (refusal := self.refusal_of(pending)) is not None:
+                    if (refusal := ledger.refusal_of(pending)) is not None:
                         pending.give_up(header, refusal)
             ledger.link.break_off()
             ledger.leave()
-
-    def refusal_of(self, pending: Pending) -> str | None:
-        """Return why no daemon would take the frame of a call: sent all the same, it would end every connection."""
-        if len(pending.head) > LIMITS.head_nbytes:
-            return f"described by {len(pending.head)} bytes, at most {LIMITS.head_nbytes} are taken"
-        limits = self._ledger.link.limits
-        most = min(LIMITS.payload_nbytes, int(limits.get("payload_bytes", LIMITS.payload_nbytes)))
-        if pending.inline and pending.payload_nbytes > most:
-            return f"{pending.payload_nbytes} bytes of pixels, the daemon takes at most {most} through its socket"
-        return None
 
 
 def _arena_head(arena: Arena) -> bytes:

@@ -1,0 +1,54 @@
+"""How a call becomes one that is accepted: it gets its frame, is kept until it is settled, and is sent.
+
+A call with one buffer in an arena and nothing to say but step and time has a frame of a form of its own, which takes
+half the time (:mod:`pixlog.log_tail`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from pixlog.protocol import LIMITS, Header, Kind, PackedMap, encode_head_of, encode_log_in_arena
+from pixlog.receipt import Receipt
+from pixlog.sending import held_calls
+from pixlog.sending.arena import Region
+from pixlog.sending.gather import Move
+from pixlog.sending.ledger import Ledger
+from pixlog.sending.pending import Pending
+
+_PLAIN_COUNT: Final = 3  # what is said last of a call that has nothing to say but step, time and buffers
+
+
+def accept(
+    ledger: Ledger,
+    header: PackedMap,
+    last: Header,
+    receipt: Receipt,
+    region: Region | None,
+    nbytes: int,
+    moves: Sequence[Move],
+    behind: int | None,
+) -> None:
+    """Locked: give a call its number, keep it and send its frame, or hold it back.
+
+    ``header`` and ``last`` are what it says of itself, ``nbytes`` how many bytes of ``region`` its payload has, or is
+    to have after ``moves``; ``behind`` is the number of a call that the daemon must have before.
+    """
+    seq = ledger.next_seq
+    inline = region is not None and not region.arena.visible
+    if region is not None and not inline and len(last) == _PLAIN_COUNT and len(last["buffers"]) == 1:
+        head = encode_log_in_arena(
+            header, last["step"], last["time"], seq, region.arena.id, region.offset, nbytes
+        )
+    else:
+        last["seq"] = seq
+        if region is not None and not inline:
+            last["at"] = ("arena", region.arena.id, region.offset, nbytes)
+        head = encode_head_of(Kind.LOG, header, last, nbytes if inline else 0)
+    pending = Pending(head, receipt, region, nbytes, None, inline, "state" in last)
+    if (inline or len(head) > LIMITS.head_nbytes) and (refusal := ledger.refusal_of(pending)) is not None:
+        pending.give_up({**last, "seq": seq}, refusal)
+    elif moves or behind is not None:
+        held_calls.hold(ledger, pending, moves, behind)
+    ledger.admit(pending, nbytes)
