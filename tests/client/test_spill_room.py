@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -236,6 +239,75 @@ def test_client_prepares_room_while_its_memory_fills(
     assert client.flush(timeout_s=10) == 0
     wait_until(lambda: spill.room is None)
     assert list((run_dir / "spill").iterdir()) == []
+
+
+def fill_to_half(client: pixlog.Client) -> None:
+    """Log until room is prepared."""
+    for number in range(8):
+        client.log_image("k", image(number))
+
+
+def preparing_thread() -> threading.Thread | None:
+    """Return the thread that prepares room, if it runs."""
+    return next((thread for thread in threading.enumerate() if thread.name == "pixlog-spill"), None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a thread has a priority of its own")
+def test_thread_that_prepares_room_gives_way_to_those_that_log(connect: Connect) -> None:
+    """Its niceness is above that of the thread that logs, so that it does not take its turn in the middle of a call."""
+    client = connect(buffer_bytes="1MiB", spill_bytes="2MiB", on_full="spill")
+    fill_to_half(client)
+    wait_until(lambda: client._delivery._ledger.spill.room_is_ready)
+    thread = preparing_thread()
+    assert thread is not None
+    assert thread.native_id is not None
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, thread.native_id) == min(19, own + 10)
+
+
+def never_ready(monkeypatch: pytest.MonkeyPatch) -> list[SpillRoom]:
+    """Have room filled for ever; return where each that is begun can be found."""
+    begun: list[SpillRoom] = []
+
+    def fill(room: SpillRoom, _: int) -> None:
+        if room not in begun:
+            begun.append(room)
+        time.sleep(0.001)
+
+    monkeypatch.setattr(SpillRoom, "fill", fill)
+    return begun
+
+
+def test_client_that_is_closed_ends_what_is_being_prepared(
+    daemon: ScriptedDaemon, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room that is not ready goes with its client, and so does the thread."""
+    begun = never_ready(monkeypatch)
+    client = connect(buffer_bytes="1MiB", spill_bytes="2MiB", on_full="spill")
+    fill_to_half(client)
+    wait_until(lambda: bool(begun))
+    daemon.wait_for_logs(8)
+    daemon.acknowledge(range(8))
+    client.close()
+    assert preparing_thread() is None
+    assert [room.io.closed for room in begun] == [True]
+
+
+def test_forked_child_lets_go_of_what_is_being_prepared(
+    daemon: ScriptedDaemon, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The descriptor of room that is not ready is closed where the thread that fills it is not."""
+    begun = never_ready(monkeypatch)
+    client = connect(buffer_bytes="1MiB", spill_bytes="2MiB", on_full="spill")
+    fill_to_half(client)
+    wait_until(lambda: bool(begun))
+    child = os.fork()
+    if not child:
+        os._exit(0 if begun[0].io.closed else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert not begun[0].io.closed
+    daemon.acknowledge(range(8))
+    client.close()
 
 
 @pytest.mark.parametrize("on_full", ["block", "drop_newest"])

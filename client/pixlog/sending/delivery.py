@@ -81,8 +81,8 @@ class Delivery:
         )
         self._owns_lock = self._ledger.owns_lock
         self._reservations = Reservations(self._ledger)
-        self._full_memory = FullMemory(self._ledger, self._reservations)
         self._spill_ahead = SpillAhead(self._ledger)
+        self._full_memory = FullMemory(self._ledger, self._reservations, self._spill_ahead)
         self._deferred = DeferredCalls(self._ledger)
         self._packing = Packing(self._ledger)
 
@@ -134,6 +134,7 @@ class Delivery:
         ledger = self._ledger
         self._arrivals.stop(stop_s)
         finished = self._link.stop(stop_s)
+        self._spill_ahead.stop()
         if finished:
             self._take_deferred()
         with self._lock:
@@ -154,6 +155,7 @@ class Delivery:
         self._ledger.abandoned = True
         self._arrivals.abandon()
         self._link.abandon()
+        self._spill_ahead.abandon()
         self._ledger.spill.close()
         self._pool.close()
 

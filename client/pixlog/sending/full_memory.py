@@ -22,6 +22,7 @@ from pixlog.sending.gather import Pixels, copy_now, lying_in_place
 from pixlog.sending.ledger import Ledger
 from pixlog.sending.pending import Pending
 from pixlog.sending.reservations import Reservations
+from pixlog.sending.spill_ahead import SpillAhead
 from pixlog.signal_exceptions import pass_on
 
 _LARGEST_INLINE_NBYTES: Final = 1 << 31
@@ -37,9 +38,10 @@ class Refused:
 class FullMemory:
     """The policy of one client."""
 
-    def __init__(self, ledger: Ledger, reservations: Reservations) -> None:
+    def __init__(self, ledger: Ledger, reservations: Reservations, spill_ahead: SpillAhead) -> None:
         self._ledger = ledger
         self._reservations = reservations
+        self._spill_ahead = spill_ahead
 
     def take(
         self, header: PackedMap, last: Header, pixels: Sequence[Pixels], nbytes: int, receipt: Receipt
@@ -62,7 +64,7 @@ class FullMemory:
             reason += f" within {ledger.options.timeout_s:g} s"
         elif policy == "spill":
             refusal = self.spill(header, last, pixels, nbytes, receipt)
-            ledger.link.wake()  # behind the write, as its thread now prepares the next file
+            self._spill_ahead.ask()
             if refusal is None:
                 return None
             ledger.notices.note("spill", "", refusal)

@@ -2,9 +2,11 @@
 
 Theory of operation
     What a call pays for when it writes to a new file is not the disk, which is written to later, but the memory of the
-    page cache, which the kernel has to find, page by page.  So while the memory budget fills, the link's thread makes a
-    file without a name, as long as a spill file gets and without one block on the disk, and reads it once.  It reads
-    zeros, and from then on the pages are there.  When the next spill file is wanted, this one gets its name.
+    page cache, which the kernel has to find, page by page.  So while the memory budget fills, a file without a name is
+    made, as long as a spill file gets and without one block on the disk, and read once.  It reads zeros, and from then
+    on the pages are there.  When the next spill file is wanted, this one gets its name.
+
+    It is read into one small piece of memory again and again, many pages by one call of the system.
 
     A file that was never wanted goes with its descriptor.  Where the file system has no files without a name, there is
     none, and calls pay as they always did.
@@ -18,7 +20,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
-_PIECE_NBYTES: Final = 1 << 20
+_PIECE_NBYTES: Final = 64 << 10
 
 
 class SpillRoom:
@@ -47,7 +49,9 @@ class SpillRoom:
         """Bring the next ``nbytes`` into the page cache; without the GIL, and without writing anything."""
         end = min(self._filled_nbytes + nbytes, self.nbytes)
         while self._filled_nbytes < end:
-            count = os.preadv(self.io.fileno(), [self._piece], self._filled_nbytes)
+            whole, rest = divmod(end - self._filled_nbytes, len(self._piece))
+            pieces = [*[self._piece] * whole, self._piece[:rest]]  # the same one: nobody looks at it
+            count = os.preadv(self.io.fileno(), pieces, self._filled_nbytes)
             self._filled_nbytes += count or self.nbytes
 
     def give_name(self, path: Path) -> FileIO:
