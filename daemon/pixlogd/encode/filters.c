@@ -24,8 +24,9 @@
 
 #define LANES 16u
 #define PIECE 64u /* bytes of a row that are filtered in both ways, to choose */
+#define MOST_PIECES (65535u / (128u * PIECE / LANES)) /* whose sums fit in 16 bits */
 #define ONE_IN 4u
-#define LONG (4 * PIECE * ONE_IN) /* from here on, one piece in four is enough */
+#define LONG (2 * PIECE * ONE_IN) /* from here on, one piece in four is enough */
 typedef uint8_t Lanes __attribute__((vector_size(LANES)));
 typedef uint16_t WideLanes __attribute__((vector_size(2 * LANES)));
 
@@ -51,38 +52,45 @@ INLINE void paeth_span(const uint8_t *row, const uint8_t *above, size_t nbytes, 
     for (size_t i = 0; i < nbytes; i++) out[i] = (uint8_t)(row[i] - paeth(left[i], above[i], above_left[i]));
 }
 
-/* The sum of absolute values; 257 bytes of at most 128 fit in a lane of 16 bits. */
-INLINE uint64_t cost(const uint8_t *residuals, size_t nbytes) {
-    uint64_t total = 0;
-    size_t i = 0;
-    while (nbytes - i >= LANES) {
-        WideLanes sums = {0};
-        for (unsigned k = 0; k < 256 && nbytes - i >= LANES; k++, i += LANES) {
-            Lanes at, is_negative;
-            memcpy(&at, residuals + i, LANES);
-            is_negative = (Lanes)(at > 127);
-            sums += __builtin_convertvector((at ^ is_negative) - is_negative, WideLanes);
-        }
-        for (unsigned k = 0; k < LANES; k++) total += sums[k];
+/* Adds the absolute values of a piece of residuals, each at most 128, up in lanes of 16 bits. */
+INLINE void add_costs(const uint8_t *residuals, WideLanes *sums) {
+    for (unsigned i = 0; i < PIECE; i += LANES) {
+        Lanes at, is_negative;
+        memcpy(&at, residuals + i, LANES);
+        is_negative = (Lanes)(at > 127);
+        *sums += __builtin_convertvector((at ^ is_negative) - is_negative, WideLanes);
     }
-    for (; i < nbytes; i++) total += residuals[i] < 128 ? residuals[i] : 256u - residuals[i];
+}
+
+INLINE uint64_t total(WideLanes sums) {
+    uint16_t lanes[LANES];
+    uint32_t total = 0;
+    memcpy(lanes, &sums, sizeof lanes);
+    for (unsigned k = 0; k < LANES; k++) total += lanes[k];
     return total;
 }
 
 /* AVERAGE or PAETH for row[0..nbytes), none of it in the first pixel; a part of a long row tells. */
 INLINE unsigned better(const uint8_t *row, const uint8_t *above, size_t nbytes, size_t pixel) {
-    uint8_t residuals[2][PIECE];
     uint64_t costs[2] = {0, 0};
     size_t i = 0, step = nbytes < LONG ? PIECE : PIECE * ONE_IN;
-    for (; i + PIECE <= nbytes; i += step) {
-        average_span(row + i, above + i, PIECE, pixel, residuals[0]);
-        paeth_span(row + i, above + i, PIECE, pixel, residuals[1]);
-        for (int k = 0; k < 2; k++) costs[k] += cost(residuals[k], PIECE);
-    }
-    if (step == PIECE && i < nbytes) {
-        average_span(row + i, above + i, nbytes - i, pixel, residuals[0]);
-        paeth_span(row + i, above + i, nbytes - i, pixel, residuals[1]);
-        for (int k = 0; k < 2; k++) costs[k] += cost(residuals[k], nbytes - i);
+    while (i < nbytes) {
+        WideLanes sums[2] = {{0}, {0}};
+        for (unsigned k = 0; k < MOST_PIECES && i < nbytes; k++, i += step) {
+            uint8_t residuals[2][PIECE];
+            if (nbytes - i >= PIECE) {
+                average_span(row + i, above + i, PIECE, pixel, residuals[0]);
+                paeth_span(row + i, above + i, PIECE, pixel, residuals[1]);
+            } else {
+                memset(residuals, 0, sizeof residuals);
+                average_span(row + i, above + i, nbytes - i, pixel, residuals[0]);
+                paeth_span(row + i, above + i, nbytes - i, pixel, residuals[1]);
+            }
+            add_costs(residuals[0], &sums[0]);
+            add_costs(residuals[1], &sums[1]);
+        }
+        costs[0] += total(sums[0]);
+        costs[1] += total(sums[1]);
     }
     return costs[1] < costs[0] ? PAETH : AVERAGE;
 }
