@@ -62,10 +62,10 @@ INLINE void add_costs(const uint8_t *residuals, WideLanes *sums) {
     }
 }
 
-INLINE uint64_t total(WideLanes sums) {
+INLINE uint32_t total(const WideLanes *sums) {
     uint16_t lanes[LANES];
     uint32_t total = 0;
-    memcpy(lanes, &sums, sizeof lanes);
+    memcpy(lanes, sums, sizeof lanes);
     for (unsigned k = 0; k < LANES; k++) total += lanes[k];
     return total;
 }
@@ -89,8 +89,8 @@ INLINE unsigned better(const uint8_t *row, const uint8_t *above, size_t nbytes, 
             add_costs(residuals[0], &sums[0]);
             add_costs(residuals[1], &sums[1]);
         }
-        costs[0] += total(sums[0]);
-        costs[1] += total(sums[1]);
+        costs[0] += total(&sums[0]);
+        costs[1] += total(&sums[1]);
     }
     return costs[1] < costs[0] ? PAETH : AVERAGE;
 }
