@@ -21,6 +21,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from pixlogd.config.settings import Settings
+from pixlogd.encode import compiled
 from pixlogd.rendering.exchange import LARGEST_NBYTES
 from pixlogd.rendering.worker_process import LANES_A_PROCESS, Lane
 from pixlogd.rundir.open_run import ClientRecord, Entry, OpenRun
@@ -33,6 +34,7 @@ _BATCH_CALLS = 64
 _BATCH_NBYTES = 1 << 20
 _APPEND_NBYTES = 256 * 1024
 _SMALL_NBYTES = 512 * 1024
+_SMALL_COMPILED_NBYTES = 128 * 1024  # for PNG where the encoder's compiled part is there
 _MOST_SMALL = 2  # one in work and one that waits
 _LOCK_FREE_TYPES = frozenset({"webp", "avif"})  # a single long call each, whatever the size
 _EARLY_S = 0.02
@@ -226,7 +228,10 @@ class Pipeline:
         if entry.nbytes >= _SMALL_NBYTES:
             return False
         encode = self._settings.for_key(entry.log.key)
-        return encode.file_type not in _LOCK_FREE_TYPES and encode.level == "fast"
+        if encode.file_type in _LOCK_FREE_TYPES or encode.level != "fast":
+            return False
+        is_compiled = encode.file_type == "png" and compiled.library is not None
+        return entry.nbytes < (_SMALL_COMPILED_NBYTES if is_compiled else _SMALL_NBYTES)
 
     def _has_use_for_process(self, entry: Entry) -> bool:
         """Whether a batch that begins with this call is done sooner by a worker process."""
