@@ -87,16 +87,22 @@ class Encoder:
     def __init__(self, directory: Path, options: dict[str, Any]) -> None:
         from concurrent.futures import Future, ThreadPoolExecutor
 
+        from pixlogd.allocator import keep_freed_memory
         from pixlogd.encode import EncodeOptions, encode
         from pixlogd.rendering.picture import Picture
 
+        keep_freed_memory()  # as the daemon does
         chosen = EncodeOptions()
         self.pool = ThreadPoolExecutor(options["threads"])
-        self.futures: list[Future[Any]] = []
-        self.encode = lambda pixels: encode(Picture(pixels, "L" if pixels.ndim == 2 else "RGB"), chosen)
+        self.futures: list[Future[None]] = []
+        self.encode = lambda pixels: encode(Picture(pixels, "L" if pixels.ndim == 2 else "RGB"), chosen).data
 
     def log(self, pixels: Pixels, step: int) -> None:
-        self.futures.append(self.pool.submit(self.encode, pixels))
+        self.futures.append(self.pool.submit(self.save, pixels, step))
+
+    def save(self, pixels: Pixels, step: int) -> None:
+        """Encode, and let go of the file."""
+        self.encode(pixels)
 
     def settle(self, count: int) -> None:
         for future in self.futures:
@@ -105,6 +111,25 @@ class Encoder:
 
     def close(self) -> None:
         self.pool.shutdown()
+
+
+class Saver(Encoder):
+    """The same with what every file needs: the range of its input, a digest, a name, and a place in the run's media."""
+
+    def __init__(self, directory: Path, options: dict[str, Any]) -> None:
+        from pixlogd.rendering.media_file import Naming
+        from pixlogd.rundir.store import FileStore
+
+        super().__init__(directory, options)
+        directory.mkdir(parents=True, exist_ok=True)
+        self.store = FileStore(directory, "bench", fsync=False)
+        self.naming = Naming
+
+    def save(self, pixels: Pixels, step: int) -> None:
+        """Encode, and store the file."""
+        pixels.min(), pixels.max()
+        media = self.naming("image", step, "pixlog").file(self.encode(pixels), ".png", "image", 0)
+        self.store.write([media])
 
 
 class Wandb:
@@ -266,6 +291,7 @@ CONTESTANTS: dict[str, Callable[[Path, dict[str, Any]], Logger]] = {
     "pixlog": Pixlog,
     "nothing": Nothing,
     "encoder": Encoder,
+    "saver": Saver,
     "wandb": Wandb,
     "tensorboardX": TensorboardX,
     "mlflow": Mlflow,
