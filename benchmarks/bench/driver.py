@@ -95,7 +95,9 @@ class Encoder:
         chosen = EncodeOptions()
         self.pool = ThreadPoolExecutor(options["threads"])
         self.futures: list[Future[None]] = []
-        self.encode = lambda pixels: encode(Picture(pixels, "L" if pixels.ndim == 2 else "RGB"), chosen).data
+        self.encode: Callable[[Pixels], bytes] = lambda pixels: (
+            encode(Picture(pixels, "L" if pixels.ndim == 2 else "RGB"), chosen).data
+        )
 
     def log(self, pixels: Pixels, step: int) -> None:
         self.futures.append(self.pool.submit(self.save, pixels, step))
@@ -127,7 +129,8 @@ class Saver(Encoder):
 
     def save(self, pixels: Pixels, step: int) -> None:
         """Encode, and store the file."""
-        pixels.min(), pixels.max()
+        np.minimum.reduce(pixels.reshape(-1))
+        np.maximum.reduce(pixels.reshape(-1))
         media = self.naming("image", step, "pixlog").file(self.encode(pixels), ".png", "image", 0)
         self.store.write([media])
 
