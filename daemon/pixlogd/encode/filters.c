@@ -140,9 +140,10 @@ static void filter_any(unsigned kind, const uint8_t *row, const uint8_t *above, 
 
 static void swap(const uint8_t *samples, size_t nbytes, uint8_t *restrict out) {
     for (size_t i = 0; i + 2 <= nbytes; i += 2) {
-        uint8_t first = samples[i];
-        out[i] = samples[i + 1];
-        out[i + 1] = first;
+        uint16_t sample;
+        memcpy(&sample, samples + i, 2);
+        sample = (uint16_t)(sample << 8 | sample >> 8);
+        memcpy(out + i, &sample, 2);
     }
 }
 

@@ -20,11 +20,7 @@
 #define HEADER_NBYTES 2u /* deflate, a window of 32 KB, the fastest level, no dictionary */
 #define SUM_NBYTES 4u
 
-/* Share of bytes equal to the byte above: photographs 0.07 to 0.35, digits 0.46, plots and masks 0.85 to 1.  Small
-   pictures of more than a fifth, such as drawings, are smaller with matches. */
-#define PERCENT 40u
-#define SMALL_PERCENT 20u
-#define SMALL_NBYTES (16u << 10)
+#define PERCENT 40u /* bytes equal to the byte above: photographs 7 to 35, digits 46, plots and masks 85 to 100 */
 #define ROWS_APART 32u /* that are compared, and how many at least */
 #define MIN_ROWS 20u
 
@@ -37,12 +33,11 @@ EXPORT size_t pixlog_photograph_room(size_t row_count, size_t row_nbytes) {
     return bound(row_count, row_nbytes) + filter_scratch_nbytes(row_nbytes) + 1 + MAX_BLOCK + 1 + row_nbytes;
 }
 
-/* Whether few bytes equal the byte above them, of some rows of a large picture, of all rows of a small one. */
+/* Whether few bytes of some rows equal the byte above them. */
 static int is_photograph(const Rows *rows, size_t height) {
-    int is_small = height * rows->row_nbytes <= SMALL_NBYTES;
-    size_t step = is_small ? 1 : 1 + (height < MIN_ROWS * ROWS_APART ? height / MIN_ROWS : ROWS_APART - 1);
+    size_t step = 1 + (height < MIN_ROWS * ROWS_APART ? height / MIN_ROWS : ROWS_APART - 1);
     size_t compared = (height - 1 + step - 1) / step * rows->row_nbytes;
-    return 100 * equal_bytes(rows, height, step) < (is_small ? SMALL_PERCENT : PERCENT) * compared;
+    return 100 * equal_bytes(rows, height, step) < PERCENT * compared;
 }
 
 /* Rows first..last of a picture of `height` rows, filtered as `kind`; UNKNOWN is MIXED if the picture looks like a

@@ -58,10 +58,10 @@ def encode_png(picture: Picture, *, level: str) -> bytes:
     is_flat = depth < 8 or colour_type == _PALETTE  # neighbouring values mean nothing to each other
     raster = raster_of(pixels)
     head = _header(picture.width, picture.height, depth, colour_type)
-    if level == "fast" and not is_flat and (photographed := _photograph(raster, photograph.UNKNOWN)):
-        return _file(head + extra, photographed)
     if raster.nbytes <= _SMALL_NBYTES and level == "fast":
         return _small_file(head + extra, raster, FLAT if is_flat else small_plan_of(raster))
+    if level == "fast" and not is_flat and (coded := _photograph(raster, photograph.UNKNOWN)):
+        return _file(head + extra, coded)
     plan = FLAT if is_flat else plan_of(raster)
     if level == "fast" and plan.window_bits == RUNS and (coded := _photograph(raster, plan.filter_kind)):
         return _file(head + extra, coded)
@@ -109,6 +109,8 @@ def _small_streams(raster: Raster, plan: Plan) -> Sequence[bytes | memoryview]:
 
 
 def _small_file(head: bytes, raster: Raster, plan: Plan) -> bytes:
+    if plan.window_bits == RUNS and (coded := _photograph(raster, plan.filter_kind)):
+        return _file(head, coded)
     out = scratch.get("band", raster.height * (raster.row_nbytes + 1))
     filter_rows(raster.rows(0, raster.height), plan.filter_kind, out.reshape(raster.height, -1))
     return _file(head, (fast_deflate(out, plan.window_bits),))
