@@ -139,6 +139,28 @@ def test_drawing_is_no_photograph() -> None:
         assert not photograph.pieces(LIBRARY, raster_of(drawing), photograph.UNKNOWN)
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    height=st.integers(1, 40),
+    width=st.integers(1, 60),
+    channel_count=st.integers(1, 4),
+    dtype=st.sampled_from(_DTYPES),
+    seed=st.integers(0, 2**16),
+)
+def test_small_picture_is_a_stream_or_filtered_rows(
+    height: int, width: int, channel_count: int, dtype: str, seed: int
+) -> None:
+    """A small picture comes as a photograph's stream, or as its rows by NONE or UP, of the same samples either way."""
+    raster = raster_of(_pixels(seed, (height, width, channel_count), dtype))
+    data, is_stream = photograph.small_piece(LIBRARY, raster)
+    raw = zlib.decompress(data) if is_stream else bytes(data)
+    rows = np.frombuffer(raw, np.uint8).reshape(height, -1)
+    assert set(rows[1:, 0].tolist()) <= ({AVERAGE, PAETH} if is_stream else {NONE, UP})
+    for y in range(height):
+        expected = _by_numpy(raster, 0, height, int(rows[y, 0]))
+        np.testing.assert_array_equal(rows[y], expected[y])
+
+
 def test_filter_refuses_rows_that_do_not_fit() -> None:
     """Too few pixels, or a result of another shape, is an error instead of memory that is not ours."""
     rows = Raster(4, 10, 1, np.zeros(40, np.uint8)).rows(0, 4)

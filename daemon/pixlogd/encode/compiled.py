@@ -17,7 +17,6 @@ _ADDRESS, _SIZE, _INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
 _FUNCTIONS: Final = {
     "pixlog_deflate": (_SIZE, [_ADDRESS, _SIZE, _ADDRESS, _SIZE, _INT]),
     "pixlog_deflate_bound": (_SIZE, [_SIZE]),
-    "pixlog_equal_bytes": (_SIZE, [_ADDRESS, _SIZE, _SIZE]),
     "pixlog_filter_rows": (None, [_ADDRESS, _SIZE, _SIZE, _SIZE, _SIZE, _INT, _ADDRESS]),
     "pixlog_photograph": (
         _SIZE,
@@ -27,6 +26,7 @@ _FUNCTIONS: Final = {
         ],
     ),
     "pixlog_photograph_room": (_SIZE, [_SIZE, _SIZE]),
+    "pixlog_small_picture": (_SIZE, [_ADDRESS, _SIZE, _SIZE, _SIZE, _INT, _ADDRESS, _SIZE]),
 }
 
 

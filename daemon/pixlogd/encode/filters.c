@@ -206,8 +206,3 @@ EXPORT void pixlog_filter_rows(const uint8_t *pixels, size_t first, size_t last,
     Rows rows = {pixels, row_nbytes, pixel_nbytes, 0};
     for (size_t y = first; y < last; y++, out += 1 + row_nbytes) filter_row(&rows, y, kind, out, NULL, 1);
 }
-
-EXPORT size_t pixlog_equal_bytes(const uint8_t *pixels, size_t height, size_t row_nbytes) {
-    Rows rows = {pixels, row_nbytes, 1, 0};
-    return equal_bytes(&rows, height, 1);
-}

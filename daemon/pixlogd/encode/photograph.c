@@ -21,6 +21,8 @@
 #define SUM_NBYTES 4u
 
 #define PERCENT 40u /* bytes equal to the byte above: photographs 7 to 35, digits 46, plots and masks 85 to 100 */
+#define SMALL_PERCENT 20u /* above it a search for matches makes small pictures smaller, such as digits */
+#define FLAT_PERCENT 70u
 #define ROWS_APART 32u /* that are compared, and how many at least */
 #define MIN_ROWS 20u
 
@@ -85,4 +87,20 @@ EXPORT size_t pixlog_photograph(const uint8_t *pixels, size_t height, size_t row
     if (is_final)
         for (int shift = 24; shift >= 0; shift -= 8) *at++ = (uint8_t)(*sum >> shift);
     return (size_t)(at - out);
+}
+
+/* A picture of a few kilobytes: the stream of what looks like a photograph, and 0 for the rest, whose rows are then in
+   `out`, filtered for a search for matches.  Needs the room of all rows. */
+EXPORT size_t pixlog_small_picture(const uint8_t *pixels, size_t height, size_t row_nbytes, size_t pixel_nbytes,
+                                   int is_swapped, uint8_t *out, size_t room) {
+    Rows rows = {pixels, row_nbytes, pixel_nbytes, is_swapped};
+    size_t compared = (height - 1) * row_nbytes, equal = 100 * equal_bytes(&rows, height, 1);
+    uint32_t sum = 1;
+    if (equal < SMALL_PERCENT * compared)
+        return pixlog_photograph(pixels, height, row_nbytes, pixel_nbytes, is_swapped, MIXED, 0, height, &sum, out, room);
+    if (room < pixlog_photograph_room(height, row_nbytes)) return 0;
+    uint8_t *scratch = out + height * (1 + row_nbytes);
+    for (size_t y = 0; y < height; y++)
+        filter_row(&rows, y, equal > FLAT_PERCENT * compared ? NONE : UP, out + y * (1 + row_nbytes), scratch, 1);
+    return 0;
 }

@@ -69,6 +69,21 @@ def pieces(library: ctypes.CDLL, raster: Raster, kind: int) -> Sequence[memoryvi
     return made
 
 
+def small_piece(library: ctypes.CDLL, raster: Raster) -> tuple[memoryview, bool]:
+    """The stream of a picture of a few kilobytes, and True; False with its filtered rows if it is no photograph.
+
+    They are valid until the thread asks again.
+    """
+    height, row_nbytes = raster.height, raster.row_nbytes
+    room = _room
+    room.ensure(_nbytes(library, height, row_nbytes))
+    nbytes = library.pixlog_small_picture(
+        *(raster.flat.ctypes.data, height, row_nbytes, raster.pixel_nbytes, raster.swap is not None),
+        *(room.address, room.nbytes),
+    )
+    return room.view[: nbytes or height * (1 + row_nbytes)], nbytes > 0
+
+
 @lru_cache(maxsize=256)
 def _nbytes(library: ctypes.CDLL, row_count: int, row_nbytes: int) -> int:
     nbytes: int = library.pixlog_photograph_room(row_count, row_nbytes)

@@ -51,7 +51,6 @@ _PAETH_BELOW: Final = 0.98  # of the cost of AVERAGE, which takes less than half
 _PHOTO_BELOW: Final = 0.4
 _LONG_MATCHES_ABOVE: Final = 0.6
 _SMALL_FLAT_ABOVE: Final = 0.7
-_SMALL_PHOTO_BELOW: Final = 0.2  # above it a search for matches makes small pictures smaller, such as digits
 
 _RUNS_WORTH: Final = 0.98  # half the time is worth two percent of the bytes
 
@@ -82,22 +81,16 @@ FLAT: Final = Plan(NONE, FAR)
 
 
 def small_plan_of(raster: Raster) -> Plan:
-    """A plan for a few kilobytes, found in a few microseconds."""
+    """A plan for a few kilobytes, found in a few microseconds.  Compiled code has its own, in ``photograph.c``."""
     if raster.height == 1:
         return Plan(UP, NEAR)
     flat, row_nbytes = raster.flat, raster.row_nbytes
-    if compiled.library is not None:
-        equal = compiled.library.pixlog_equal_bytes(flat.ctypes.data, raster.height, row_nbytes)
-        equal_share = equal / (flat.size - row_nbytes)
-        if equal_share < _SMALL_PHOTO_BELOW:
-            return Plan(MIXED, RUNS)
-    else:
-        equal_share = 1 - np.count_nonzero(flat[row_nbytes:] != flat[:-row_nbytes]) / (flat.size - row_nbytes)
+    equal_share = 1 - np.count_nonzero(flat[row_nbytes:] != flat[:-row_nbytes]) / (flat.size - row_nbytes)
     if equal_share > _SMALL_FLAT_ABOVE:
         return Plan(NONE, NEAR)
-    # UP is 1 to 5 % larger than MIXED, and without compiled code 60 microseconds less.
-    is_up = raster.nbytes <= _TINY_NBYTES or equal_share > _PHOTO_BELOW or compiled.library is not None
-    return Plan(UP, NEAR) if is_up else Plan(MIXED, RUNS)
+    # UP is 1 to 5 % larger than MIXED, and 60 microseconds less.
+    is_tiny = raster.nbytes <= _TINY_NBYTES or equal_share > _PHOTO_BELOW
+    return Plan(UP, NEAR) if is_tiny else Plan(MIXED, RUNS)
 
 
 def plan_of(raster: Raster) -> Plan:

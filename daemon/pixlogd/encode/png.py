@@ -22,7 +22,16 @@ import numpy.typing as npt
 
 from pixlog.errors import InputError
 from pixlogd.encode import compiled, photograph
-from pixlogd.encode.deflate import FAR, RUNS, Deflater, crc32, fast_deflate, fast_deflater, small_deflater
+from pixlogd.encode.deflate import (
+    FAR,
+    NEAR,
+    RUNS,
+    Deflater,
+    crc32,
+    fast_deflate,
+    fast_deflater,
+    small_deflater,
+)
 from pixlogd.encode.filters import filter_rows, scratch
 from pixlogd.encode.plan import FLAT, Plan, plan_of, small_plan_of
 from pixlogd.encode.raster import Raster, raster_of
@@ -59,7 +68,7 @@ def encode_png(picture: Picture, *, level: str) -> bytes:
     raster = raster_of(pixels)
     head = _header(picture.width, picture.height, depth, colour_type)
     if raster.nbytes <= _SMALL_NBYTES and level == "fast":
-        return _small_file(head + extra, raster, FLAT if is_flat else small_plan_of(raster))
+        return _file(head + extra, (_small_stream(raster, is_flat),))
     if level == "fast" and not is_flat and (coded := _photograph(raster, photograph.UNKNOWN)):
         return _file(head + extra, coded)
     plan = FLAT if is_flat else plan_of(raster)
@@ -108,12 +117,14 @@ def _small_streams(raster: Raster, plan: Plan) -> Sequence[bytes | memoryview]:
     return min(searched, coded or searched, key=lambda pieces: sum(map(len, pieces)))
 
 
-def _small_file(head: bytes, raster: Raster, plan: Plan) -> bytes:
-    if plan.window_bits == RUNS and (coded := _photograph(raster, plan.filter_kind)):
-        return _file(head, coded)
+def _small_stream(raster: Raster, is_flat: bool) -> bytes | memoryview:
+    if compiled.library is not None and not is_flat:
+        data, is_stream = photograph.small_piece(compiled.library, raster)
+        return data if is_stream else fast_deflate(data, NEAR)
+    plan = FLAT if is_flat else small_plan_of(raster)
     out = scratch.get("band", raster.height * (raster.row_nbytes + 1))
     filter_rows(raster.rows(0, raster.height), plan.filter_kind, out.reshape(raster.height, -1))
-    return _file(head, (fast_deflate(out, plan.window_bits),))
+    return fast_deflate(out, plan.window_bits)
 
 
 def _bit_depth(picture: Picture) -> int:
