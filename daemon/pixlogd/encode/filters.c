@@ -28,6 +28,7 @@
 #define ONE_IN 4u
 #define LONG (2 * PIECE * ONE_IN) /* from here on, one piece in four is enough */
 typedef uint8_t Lanes __attribute__((vector_size(LANES)));
+typedef int8_t SignedLanes __attribute__((vector_size(LANES)));
 typedef uint16_t WideLanes __attribute__((vector_size(2 * LANES)));
 
 INLINE uint8_t average(uint8_t a, uint8_t b) { return (uint8_t)((a & b) + ((a ^ b) >> 1)); }
@@ -56,8 +57,9 @@ INLINE void paeth_span(const uint8_t *row, const uint8_t *above, size_t nbytes, 
 INLINE void add_costs(const uint8_t *residuals, WideLanes *sums) {
     for (unsigned i = 0; i < PIECE; i += LANES) {
         Lanes at, is_negative;
+        SignedLanes none = {0};
         memcpy(&at, residuals + i, LANES);
-        is_negative = (Lanes)(at > 127);
+        is_negative = (Lanes)((SignedLanes)at < none);
         *sums += __builtin_convertvector((at ^ is_negative) - is_negative, WideLanes);
     }
 }
