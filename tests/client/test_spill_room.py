@@ -248,8 +248,8 @@ def fill_to_half(client: pixlog.Client) -> None:
 
 
 def preparing_thread() -> threading.Thread | None:
-    """Return the thread that prepares room, if it runs."""
-    return next((thread for thread in threading.enumerate() if thread.name == "pixlog-spill"), None)
+    """Return the thread that prepares room and memory, if it runs."""
+    return next((thread for thread in threading.enumerate() if thread.name == "pixlog-ahead"), None)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there a thread has a priority of its own")

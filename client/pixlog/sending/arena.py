@@ -20,7 +20,7 @@ import mmap
 import os
 import sys
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -104,7 +104,8 @@ class Extents:
 class Arena:
     """One piece of recycled memory; ``fd`` is None when it is private to this process.
 
-    ``visible`` says whether the daemon can read it; what lies in an invisible one travels inline.
+    ``visible`` says whether the daemon can read it; what lies in an invisible one travels inline.  ``populated``
+    says whether its pages are there, or somebody is at it.
     """
 
     __slots__ = ("_map", "extents", "fd", "id", "memory", "nbytes", "populated", "visible")
@@ -138,13 +139,12 @@ class Arena:
         else:
             np.ndarray(array.shape, array.dtype, self.memory.data, offset)[...] = array
 
-    def populate(self) -> None:
+    def populate(self, is_cancelled: Callable[[], bool] = lambda: False) -> None:
         """Fault every page in, from a background thread: training then copies into warm memory.
 
         Called through ctypes because ``mmap.madvise`` holds the GIL.  On a kernel that does not know the
         advice, the copies pay for the page faults that it would have saved.
         """
-        self.populated = True
         if self._map is None:
             return
         import ctypes
@@ -154,7 +154,7 @@ class Arena:
         address = self.memory.ctypes.data
         for start in range(0, self.nbytes, _POPULATE_CHUNK_NBYTES):
             nbytes = min(_POPULATE_CHUNK_NBYTES, self.nbytes - start)
-            if madvise(address + start, nbytes, _MADV_POPULATE_WRITE):
+            if is_cancelled() or madvise(address + start, nbytes, _MADV_POPULATE_WRITE):
                 return
 
     def close(self) -> None:

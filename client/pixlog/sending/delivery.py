@@ -42,7 +42,7 @@ from pixlog.protocol import (
 from pixlog.receipt import Receipt, State
 from pixlog.sending import held_calls
 from pixlog.sending.acceptance import accept
-from pixlog.sending.arena import SHARED_SUPPORTED, ArenaPool, Region
+from pixlog.sending.arena import SHARED_SUPPORTED, Arena, ArenaPool, Region
 from pixlog.sending.arrivals import Arrival, Arrivals
 from pixlog.sending.deferred_calls import DeferredCalls
 from pixlog.sending.full_memory import FullMemory, Refused
@@ -51,6 +51,7 @@ from pixlog.sending.ledger import Ledger
 from pixlog.sending.left_at_close import leave_unsent
 from pixlog.sending.link import Dial, Link, Message
 from pixlog.sending.packing import Packing
+from pixlog.sending.patient_thread import PatientThread
 from pixlog.sending.reservations import MAX_ARENAS, Reservations
 from pixlog.sending.spill_ahead import SpillAhead
 from pixlog.signal_exceptions import pass_on
@@ -81,7 +82,8 @@ class Delivery:
         )
         self._owns_lock = self._ledger.owns_lock
         self._reservations = Reservations(self._ledger)
-        self._spill_ahead = SpillAhead(self._ledger)
+        self._patient_thread = PatientThread("pixlog-ahead")
+        self._spill_ahead = SpillAhead(self._ledger, self._patient_thread)
         self._full_memory = FullMemory(self._ledger, self._reservations, self._spill_ahead)
         self._deferred = DeferredCalls(self._ledger)
         self._packing = Packing(self._ledger)
@@ -134,7 +136,7 @@ class Delivery:
         ledger = self._ledger
         self._arrivals.stop(stop_s)
         finished = self._link.stop(stop_s)
-        self._spill_ahead.stop()
+        self._patient_thread.stop()
         if finished:
             self._take_deferred()
         with self._lock:
@@ -316,10 +318,16 @@ class Delivery:
             wants_spill = self._spill_ahead.is_wanted()
             self._ledger.leave()
         for arena in fresh:
-            arena.populate()
+            self._populate_soon(arena)
         if wants_spill:
             self._spill_ahead.prepare()
         self._notices.say()
+
+    def _populate_soon(self, arena: Arena) -> None:
+        arena.populated = True
+        thread = self._patient_thread
+        if thread.start():
+            thread.put(lambda: arena.populate(lambda: thread.stopping))
 
     # Waiting
 
