@@ -2,8 +2,8 @@
 
 Theory of operation
     A thread as important as the one that logs has its turn, some milliseconds, in the middle of a call where both
-    are on one processor.  So this one gives way to all others.  It lets the call end that asked for something, holds
-    no lock, and its jobs take the GIL rarely: while it waits for a processor, nobody waits for it.
+    are on one processor.  So this one gives way to all others.  Its jobs hold no lock and take the GIL rarely:
+    while it waits for a processor, nobody waits for it.
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ import os
 import queue
 import sys
 import threading
-import time
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
 Job: TypeAlias = Callable[[], None]
 """What is to be done; it raises nothing, and ends soon once the thread is ``stopping``."""
 
-_CALL_S: Final = 0.01
 _JOIN_S: Final = 1.0
 _LESS_IMPORTANT: Final = 10
 
@@ -67,7 +65,6 @@ class PatientThread:
             job = self._jobs.get()
             if self.stopping or job is None:
                 return
-            time.sleep(_CALL_S)
             job()
 
 

@@ -18,6 +18,7 @@ from pixlog.sending.spill_room import SpillRoom
 _LEAST_NBYTES: Final = 64 << 10
 _STEP_NBYTES: Final = 16 << 20  # the GIL is taken once for each
 _RETRY_S: Final = 10.0
+_CALL_S: Final = 0.01
 
 
 class SpillAhead:
@@ -69,8 +70,9 @@ class SpillAhead:
             self._room.close()
 
     def _prepare(self) -> None:
-        """On the patient thread: prepare room unless there is some by now."""
+        """On the patient thread: prepare room unless there is some by now, when the call that asked is over."""
         if self._is_missing():
+            time.sleep(_CALL_S)
             try:
                 self._make()
             except (OSError, ValueError):  # no such files here
