@@ -1,7 +1,7 @@
-"""What a call of ``log_image`` costs its caller, beside copying the same array, in one run of about a minute.
+"""What a call of ``log_image`` costs its caller, beside copying the same array, in one run of some minutes.
 
-    python benchmarks/log_image.py [--json PATH] [--seconds S]     paced, so that the buffer never fills
-    python benchmarks/log_image.py --flood [--on-full POLICY]      as fast as a loop can call
+    python benchmarks/log_image.py [--json PATH] [--seconds S] [--calls N]   paced, so that the buffer never fills
+    python benchmarks/log_image.py --flood [--on-full POLICY]               as fast as a loop can call
 
 Paced, every call stands beside a copy of the same array into warm shared memory of the buffer's size, from place to
 place, now before and now after the call: the floor under any logger that keeps the pixels.  Each size is measured with
@@ -52,7 +52,6 @@ DTYPES: Final = ("uint8", "float32")
 SMALLEST_BUFFER_NBYTES: Final = 16 * 1024 * 1024
 BUFFER_IMAGES: Final = 6
 MOST_PENDING: Final = 256
-FEWEST_CALLS: Final = 5
 FLOOD_BUFFER: Final = "64MiB"
 FLOOD_SPILL: Final = "128MiB"
 WARM_UP_CALLS: Final = 3
@@ -118,8 +117,8 @@ def buffer_nbytes(array: Array) -> int:
     return max(SMALLEST_BUFFER_NBYTES, BUFFER_IMAGES * array.nbytes)
 
 
-def measure(run_dir: Path, image: str, array: Array, daemon: str, seconds: float) -> Case:
-    """Measure paced calls and copies, one of each in turn."""
+def measure(run_dir: Path, image: str, array: Array, daemon: str, seconds: float, fewest: int) -> Case:
+    """Measure paced calls and copies, one of each in turn, for ``seconds`` and at least ``fewest`` of each."""
     nbytes = buffer_nbytes(array)
     floor = Floor(nbytes)
     allowed = 1 if daemon == "idle" else max(2, min(MOST_PENDING, nbytes // 2 // array.nbytes))
@@ -135,7 +134,7 @@ def measure(run_dir: Path, image: str, array: Array, daemon: str, seconds: float
             floor.copy(array)
         client.flush()
         deadline = time.perf_counter() + seconds
-        while time.perf_counter() < deadline or len(calls_s) < FEWEST_CALLS:
+        while time.perf_counter() < deadline or len(calls_s) < fewest:
             while client.stats().pending >= allowed:
                 train()
             if len(calls_s) % 2:
@@ -307,6 +306,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures there too")
+    parser.add_argument("--calls", type=int, default=200, help="at least, for each line (default: 200)")
     parser.add_argument("--seconds", type=float, default=1.5, help="for each line (default: 1.5)")
     parser.add_argument("--flood", action="store_true", help="call without a pause")
     parser.add_argument("--on-full", default="spill", choices=("spill", "block", "drop_newest"))
@@ -325,10 +325,10 @@ def main() -> None:
                 floods.append(measure_flood(run_dir, image, array, arguments.on_full, arguments.seconds))
         else:
             for image, array in bar.track(pictures, description="idle"):
-                cases.append(measure(run_dir, image, array, "idle", arguments.seconds))
+                cases.append(measure(run_dir, image, array, "idle", arguments.seconds, arguments.calls))
             with busy_daemon(run_dir):
                 for image, array in bar.track(pictures, description="busy"):
-                    cases.append(measure(run_dir, image, array, "busy", arguments.seconds))
+                    cases.append(measure(run_dir, image, array, "busy", arguments.seconds, arguments.calls))
     console.print(flood_table(floods) if arguments.flood else paced_table(cases))
     if arguments.json is not None:
         measured = [asdict(case) for case in cases or floods]
