@@ -265,8 +265,8 @@ def test_thread_that_prepares_room_gives_way_to_those_that_log(connect: Connect)
     assert os.getpriority(os.PRIO_PROCESS, thread.native_id) == min(19, own + 10)
 
 
-def never_ready(monkeypatch: pytest.MonkeyPatch) -> list[SpillRoom]:
-    """Have room filled for ever; return where each that is begun can be found."""
+def preparing(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> tuple[pixlog.Client, list[SpillRoom]]:
+    """Return a client whose thread is at a room that never gets ready, and where that is found."""
     begun: list[SpillRoom] = []
 
     def fill(room: SpillRoom, _: int) -> None:
@@ -275,17 +275,17 @@ def never_ready(monkeypatch: pytest.MonkeyPatch) -> list[SpillRoom]:
         time.sleep(0.001)
 
     monkeypatch.setattr(SpillRoom, "fill", fill)
-    return begun
+    client = connect(buffer_bytes="1MiB", spill_bytes="2MiB", on_full="spill")
+    fill_to_half(client)
+    wait_until(lambda: bool(begun))
+    return client, begun
 
 
 def test_client_that_is_closed_ends_what_is_being_prepared(
     daemon: ScriptedDaemon, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Room that is not ready goes with its client, and so does the thread."""
-    begun = never_ready(monkeypatch)
-    client = connect(buffer_bytes="1MiB", spill_bytes="2MiB", on_full="spill")
-    fill_to_half(client)
-    wait_until(lambda: bool(begun))
+    client, begun = preparing(connect, monkeypatch)
     daemon.wait_for_logs(8)
     daemon.acknowledge(range(8))
     client.close()
@@ -297,10 +297,7 @@ def test_forked_child_lets_go_of_what_is_being_prepared(
     daemon: ScriptedDaemon, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The descriptor of room that is not ready is closed where the thread that fills it is not."""
-    begun = never_ready(monkeypatch)
-    client = connect(buffer_bytes="1MiB", spill_bytes="2MiB", on_full="spill")
-    fill_to_half(client)
-    wait_until(lambda: bool(begun))
+    client, begun = preparing(connect, monkeypatch)
     child = os.fork()
     if not child:
         os._exit(0 if begun[0].io.closed else 1)

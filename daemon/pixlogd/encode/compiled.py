@@ -1,6 +1,6 @@
-"""The encoder's compiled part, where there is one: ``huffman.c``, ``filters.c``, ``checksums.c``, ``photograph.c``.
+"""The encoder's compiled part, where there is one: the C sources beside this file.
 
-The library is made when the package is built, with the C compiler that is found there, and lies beside this file; a
+The library is made when the package is built, with the C compiler that is found there, and lies here too; a
 package built without one does without.  It is called through ctypes, which lets other threads run meanwhile and ties
 it to no version of Python.
 """
