@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from pictures import numbered
 from pixlog.client import Client
 from pixlog.rendezvous import socket_for, start_lock
 from pixlog.sending import delivery
+from steal_time import Took, timed
 from waiting import scaled_s
 
 
@@ -86,25 +88,21 @@ def log_at_pace(plan: Plan, speaker: Speaker) -> None:
     """Log pictures with pauses until the file ``stop`` exists; say how long copies took, and calls by where to."""
     client = connect(plan, speaker)
     shape = tuple(plan["shape"])
-    times_ms: dict[str, list[float]] = {"copy": [], "memory": [], "spill": []}
+    times: dict[str, list[Took]] = {"copy": [], "memory": [], "spill": []}
     spilled_count = 0
     picture = numbered(0, shape)
     spare = np.empty_like(picture)
     number = 0
     while not os.path.exists(plan["stop"]):
         picture[...] = numbered(number, shape)
-        began = time.perf_counter()
-        np.copyto(spare, picture)
-        copied = time.perf_counter()
-        client.log_image("image", picture, step=number)
-        done = time.perf_counter()
+        times["copy"].append(timed(partial(np.copyto, spare, picture)))
+        took = timed(partial(client.log_image, "image", picture, step=number))
         before, spilled_count = spilled_count, client.stats().spilled
-        times_ms["copy"].append(1e3 * (copied - began))
-        times_ms["spill" if spilled_count > before else "memory"].append(1e3 * (done - copied))
+        times["spill" if spilled_count > before else "memory"].append(took)
         speaker.say("logged", client.id, number)
         number += 1
         time.sleep(plan["pause_s"])
-    speaker.say_json("times", times_ms)
+    speaker.say_json("times", {name: list(map(asdict, taken)) for name, taken in times.items()})
     say_stats(client, speaker, client.close(scaled_s(200)))
 
 
