@@ -22,6 +22,7 @@ from accounting import check_accounts
 from daemon_rooms import entry_of, open_run
 from pixlog.process_identity import started_ticks
 from pixlog.protocol import Kind
+from pixlog.reading.recover import recover
 from pixlog.reading.repair import repair
 from pixlog.reading.verify import verify
 from pixlog.writer_mark import own_mark, safe_host
@@ -186,6 +187,26 @@ def test_recover_shows_progress_on_a_terminal(run_dir: Path, runtime_dir: Path) 
     shown = run_in_terminal([sys.executable, "-m", "pixlog", "recover", str(run_dir)])
     assert "saving images" in shown
     assert "nothing is left" in shown
+
+
+def test_recover_counts_what_is_in_a_file_and_not_the_room_prepared_in_it(
+    run_dir: Path, runtime_dir: Path
+) -> None:
+    """Progress goes from nothing to the bytes of the frames, however many zeros follow the last one."""
+    dead = hello_header(run_dir, host=HOST, pid=1 << 22)
+    logs = b"".join(frame(Kind.LOG, log_header(seq), gray_pixels(seq)) for seq in range(40))
+    prepared = frame(Kind.HELLO, {**dead, "prepared": True}) + logs
+    other = frame(Kind.HELLO, {**dead, "client": "1" * 16}) + logs
+    spill = run_dir / "spill"
+    spill.mkdir(parents=True)
+    (spill / f"{CLIENT}-0000.frames").write_bytes(prepared.ljust(1 << 20, b"\0"))
+    (spill / f"{'1' * 16}-0000.frames").write_bytes(other)
+    seen: list[tuple[int, int]] = []
+    outcome = recover(run_dir, progress=lambda done, total: seen.append((done, total)))
+    assert (outcome.count, outcome.left) == (80, [])
+    nbytes = len(prepared) + len(other)
+    assert {total for _, total in seen} == {nbytes}
+    assert seen[-1] == (nbytes, nbytes)
 
 
 def run_in_terminal(command: list[str], seen: Callable[[bytes], None] = lambda shown: None) -> str:

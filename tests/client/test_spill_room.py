@@ -19,6 +19,7 @@ from pixlog.protocol import Kind, encode_head
 from pixlog.sending import spill as spill_module
 from pixlog.sending.spill import Spill, Spilled
 from pixlog.sending.spill_room import SpillRoom
+from pixlog.spill_frames import content_nbytes
 from pixlogd.payload import SpilledPayload
 from pixlogd.rundir.spill_files import SpillFile, read_spill_file
 from pixlogd.session import InSpill
@@ -104,7 +105,7 @@ def test_calls_are_written_into_room_that_is_ready(spill: Spill, tmp_path: Path)
     for seq, place in enumerate(places):
         assert bytes(SpilledPayload(path, place.offset, 24).read()) == gray_pixels(seq)
     assert spill.room is None
-    assert spill.nbytes == places[-1].end
+    assert spill.nbytes == places[-1].end == content_nbytes(path)
 
 
 def test_calls_turn_to_room_that_gets_ready(tmp_path: Path) -> None:

@@ -20,14 +20,14 @@ from pixlog.control import request
 from pixlog.environment import PIXLOG_HOST
 from pixlog.errors import ConnectError, PixlogError, RunDirError
 from pixlog.process_identity import is_alive
-from pixlog.protocol import FrameDecoder, Kind
+from pixlog.protocol import Kind
 from pixlog.rendezvous import dialer, socket_for
-from pixlog.spill_names import DAMAGED_SUFFIX, claimant
+from pixlog.spill_frames import content_nbytes, spill_frames
+from pixlog.spill_names import DAMAGED_SUFFIX, claimant, unclaimed_name
 from pixlog.writer_mark import is_abandoned, safe_host
 
 _POLL_S = 0.1
 _START_S = 30.0
-_FIRST_FRAME_NBYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,45 @@ class Recovered:
 
     count: int = 0
     left: list[Left] = field(default_factory=list)
+
+
+class _Spill:
+    """The files of a run's spill and the bytes that are in them; each is looked into once for each length it has."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._known: dict[tuple[str, int], int] = {}
+        self.total_nbytes = sum(self.files().values())
+
+    def files(self) -> dict[Path, int]:
+        """Return the files that are there now, and what is in each, without the room that was prepared in it."""
+        found: dict[Path, int] = {}
+        for path in sorted(self._directory.iterdir()) if self._directory.is_dir() else []:
+            try:
+                found[path] = self._content_nbytes(path)
+            except FileNotFoundError:  # done, or claimed, meanwhile
+                continue
+        return found
+
+    def _content_nbytes(self, path: Path) -> int:
+        size = path.stat().st_size
+        seen = unclaimed_name(path.name), size
+        if seen not in self._known:
+            try:
+                self._known[seen] = content_nbytes(path)
+            except FileNotFoundError:
+                raise
+            except (OSError, PixlogError):  # somebody else's, or damaged
+                self._known[seen] = size
+        return self._known[seen]
+
+    def left_nbytes(self, recovering: dict[str, Any]) -> int:
+        """Return the bytes that are still to be done; of the file that is being replayed, those of the calls left."""
+        share = recovering["calls"] / recovering["calls_in_all"] if recovering["calls_in_all"] else 1.0
+        return sum(
+            int(nbytes * share) if path.name == recovering["file"] else nbytes
+            for path, nbytes in self.files().items()
+        )
 
 
 def recover(
@@ -71,19 +110,18 @@ def recover(
     run = Path(os.path.realpath(run_dir))
     if not run.is_dir():
         raise RunDirError(f"{run_dir} is not a directory")
-    sizes = _sizes(run)
-    total = sum(sizes.values())
+    spill = _Spill(run / "spill")
     before = 0
     if socket_path is not None:
         before = _ended_count(_status(socket_path, run))
-    elif sizes:
+    elif spill.files():
         dialer(str(run), "auto")(_START_S).close()
         socket_path = socket_for(run)
     else:
         return Recovered()
     request(socket_path, "recover", run_dir=str(run), of_other_hosts=of_other_hosts)
-    status = _wait(socket_path, run, total, timeout_s, progress)
-    outcome = Recovered(_ended_count(status) - before, _left_in(run, of_other_hosts))
+    status = _wait(socket_path, run, spill, timeout_s, progress)
+    outcome = Recovered(_ended_count(status) - before, _left_in(spill, of_other_hosts))
     if status["queued"]:
         why = f"{status['queued']} calls are queued" + (f": {status['trouble']}" if status["trouble"] else "")
         outcome.left.append(Left(run, why))
@@ -91,7 +129,7 @@ def recover(
 
 
 def _wait(
-    socket_path: Path, run: Path, total: int, timeout_s: float, progress: Callable[[int, int], None] | None
+    socket_path: Path, run: Path, spill: _Spill, timeout_s: float, progress: Callable[[int, int], None] | None
 ) -> dict[str, Any]:
     """Poll until the daemon is done with the run, or nothing moved for ``timeout_s``; return its last status."""
     deadline = time.monotonic() + timeout_s
@@ -99,9 +137,9 @@ def _wait(
     while True:
         status = _status(socket_path, run)
         recovering = status["recovering"]
-        left = _left_nbytes(run, recovering)
+        left = spill.left_nbytes(recovering)
         if progress is not None:
-            progress(max(0, total - left), total)
+            progress(max(0, spill.total_nbytes - left), spill.total_nbytes)
         if not recovering["active"] and not status["queued"]:
             return status
         now = left, status["queued"], _ended_count(status), recovering["calls"]
@@ -124,28 +162,9 @@ def _ended_count(status: dict[str, Any]) -> int:
     return int(status["saved"] + status["failed"] + status["dropped"])
 
 
-def _sizes(run: Path) -> dict[Path, int]:
-    """Return the files of the spill and their bytes."""
-    sizes: dict[Path, int] = {}
-    spill = run / "spill"
-    for path in sorted(spill.iterdir()) if spill.is_dir() else []:
-        try:
-            sizes[path] = path.stat().st_size
-        except FileNotFoundError:  # done, or claimed, meanwhile
-            continue
-    return sizes
-
-
-def _left_nbytes(run: Path, recovering: dict[str, Any]) -> int:
-    """Return the bytes that are still to be done; of the file that is being replayed, those of the calls left."""
-    sizes = _sizes(run)
-    share = recovering["calls"] / recovering["calls_in_all"] if recovering["calls_in_all"] else 1.0
-    return sum(int(size * share) if path.name == recovering["file"] else size for path, size in sizes.items())
-
-
-def _left_in(run: Path, of_other_hosts: bool) -> list[Left]:
+def _left_in(spill: _Spill, of_other_hosts: bool) -> list[Left]:
     host = safe_host(os.environ.get(PIXLOG_HOST) or socket.gethostname())
-    return [Left(path, _why(path, host, of_other_hosts)) for path in _sizes(run)]
+    return [Left(path, _why(path, host, of_other_hosts)) for path in spill.files()]
 
 
 def _why(path: Path, host: str, of_other_hosts: bool) -> str:
@@ -169,8 +188,7 @@ def _why(path: Path, host: str, of_other_hosts: bool) -> str:
 
 def _hello_of(path: Path) -> dict[str, Any] | None:
     try:
-        with path.open("rb") as file:
-            frames = FrameDecoder().feed_bytes(file.read(_FIRST_FRAME_NBYTES))
+        first = next(spill_frames(path), None)
     except (OSError, PixlogError):
         return None
-    return frames[0].header if frames and frames[0].kind is Kind.HELLO else None
+    return first.header if first is not None and first.kind is Kind.HELLO else None

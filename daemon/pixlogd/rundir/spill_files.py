@@ -6,22 +6,19 @@ it wrote or replayed it, bears an abandoned claim.
 
 from __future__ import annotations
 
-import os
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pixlog.errors import ProtocolError
-from pixlog.protocol import MAGIC, PRELUDE, Header, Kind, unpack
+from pixlog.protocol import Kind
+from pixlog.spill_frames import SpillFrame, spill_frames
 from pixlog.spill_names import BY_DAEMON, DAMAGED_SUFFIX, SUFFIX, claimant, claimed_name, unclaimed_name
 from pixlog.writer_mark import is_abandoned
 from pixlogd.payload import SpilledPayload
 from pixlogd.rundir.open_run import ClientRecord, Entry
 from pixlogd.session import Hello, InSpill, Log, parse_hello, parse_log
 
-_LARGEST_HEAD_NBYTES = 64 * 1024 * 1024
-_KINDS = frozenset(map(int, Kind))
 NOT_WRITTEN = "lost: every process of the job was killed before this image was written to the spill"
 """Why a call fails of which an ending daemon could write no more than the name."""
 _ANY_NAME = "0" * 16 + "-0000" + SUFFIX
@@ -92,7 +89,7 @@ def read_spill_file(path: Path) -> SpillFile | None:
     announced: dict[int, Log] = {}
     damage: str | None = None
     try:
-        for frame in _frames(path):
+        for frame in spill_frames(path):
             if hello is None:
                 if frame.kind is not Kind.HELLO:
                     raise ProtocolError(f"begins with {frame.kind.name}, expected HELLO")
@@ -121,51 +118,7 @@ def entries_of(path: Path, logs: Iterable[Log], record: ClientRecord) -> Iterato
         yield Entry(record, log, payload)
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """One frame of a file; not ``whole`` when the file ends before its payload does."""
-
-    kind: Kind
-    header: Header
-    offset: int
-    nbytes: int
-    whole: bool
-
-
-def _log_of(frame: _Frame) -> Log:
+def _log_of(frame: SpillFrame) -> Log:
     if frame.nbytes:
         frame.header["at"] = ["spill", _ANY_NAME, frame.offset, frame.nbytes]
     return parse_log(frame.header, None)
-
-
-def _frames(path: Path) -> Iterator[_Frame]:
-    """Yield each frame whose head is whole; payloads are not read.  Raises ProtocolError.
-
-    A file that was prepared is longer than its frames: of the next one, the first byte would have been written last.
-    """
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        offset = 0
-        prepared = False
-        while offset + PRELUDE.size <= size:
-            prelude = file.read(PRELUDE.size)
-            if prepared and prelude.startswith(b"\0"):
-                return
-            try:
-                magic, _, kind, head_nbytes, payload_nbytes = PRELUDE.unpack(prelude)
-            except struct.error:
-                return
-            if magic != MAGIC or head_nbytes > _LARGEST_HEAD_NBYTES or kind not in _KINDS:
-                raise ProtocolError(f"no frame at byte {offset} of {size}")
-            start = offset + PRELUDE.size + head_nbytes
-            if start > size:
-                return
-            head = file.read(head_nbytes)
-            # The head is the body without the payload's bytes: one entry, or two of which the second is a bin 32.
-            header = unpack(head[1:-5] if payload_nbytes else head[1:])
-            if not isinstance(header, dict):
-                raise ProtocolError(f"no header at byte {offset} of {size}")
-            offset = start + payload_nbytes
-            prepared = prepared or (kind == Kind.HELLO and header.get("prepared") is True)
-            yield _Frame(Kind(kind), header, start, payload_nbytes, offset <= size)
-            file.seek(offset)
