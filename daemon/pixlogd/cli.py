@@ -31,9 +31,12 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from pixlogd.encode.compiled_advice import remedy, trouble
         from pixlogd.encode.deflate import encoder_names
 
         typer.echo(f"pixlogd {__version__} (PNG: {encoder_names()})")
+        if why := trouble():
+            typer.echo(f"{why}\n{remedy()}")
         raise typer.Exit
 
 

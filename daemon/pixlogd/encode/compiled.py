@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Final
 
 FILE_NAME: Final = "libpng_rows.so"  # written by the build, see hatch_build.py
+PATH: Final = Path(__file__).with_name(FILE_NAME)
 
 _ADDRESS, _SIZE, _INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
-_FUNCTIONS: Final = {
+FUNCTIONS: Final = {
     "pixlog_deflate": (_SIZE, [_ADDRESS, _SIZE, _ADDRESS, _SIZE, _INT]),
     "pixlog_deflate_bound": (_SIZE, [_SIZE]),
     "pixlog_filter_rows": (None, [_ADDRESS, _SIZE, _SIZE, _SIZE, _SIZE, _INT, _ADDRESS]),
@@ -34,7 +35,7 @@ def load(path: Path) -> ctypes.CDLL | None:
     """The library at ``path``; None if there is none, or it is another platform's or another version's."""
     try:
         found = ctypes.CDLL(str(path))
-        for name, (result, arguments) in _FUNCTIONS.items():
+        for name, (result, arguments) in FUNCTIONS.items():
             function = getattr(found, name)
             function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError):
@@ -42,5 +43,5 @@ def load(path: Path) -> ctypes.CDLL | None:
     return found
 
 
-library: ctypes.CDLL | None = load(Path(__file__).with_name(FILE_NAME))
-"""None where the package was built without a compiler; callers look before they ask for anything."""
+library: ctypes.CDLL | None = load(PATH)
+"""None where there is none that fits, see :mod:`pixlogd.encode.compiled_advice`; callers look before they ask."""

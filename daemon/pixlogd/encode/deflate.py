@@ -44,7 +44,7 @@ class Deflater(Protocol):
 
 def encoder_names() -> str:
     """What makes PNGs here, for a person who wonders why another machine is quicker."""
-    names = ["own Huffman coder"] if compiled.library is not None else []
+    names = ["own Huffman coder"] if compiled.library is not None else ["NumPy"]
     return ", ".join([*names, "zlib" if _isal is None else "ISA-L"])
 
 

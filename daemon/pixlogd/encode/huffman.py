@@ -25,7 +25,7 @@ def deflate_blocks(data: Any, *, is_final: bool) -> bytes:
     """
     library = compiled.library
     if library is None:
-        raise RuntimeError(f"{compiled.FILE_NAME} is not there: the package was built without a C compiler")
+        raise RuntimeError(f"there is no {compiled.FILE_NAME} to use: pixlogd --version says why")
     source = np.frombuffer(data, np.uint8)
     capacity = int(library.pixlog_deflate_bound(source.size))
     out = scratch.get("deflated", capacity)
