@@ -15,7 +15,6 @@ Sealed against shrinking and growing, an arena can never turn an access of the d
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import sys
@@ -25,6 +24,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from pixlog.sealed_memory import sealed_memfd
 
 Memory: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 """Bytes as an array, (n,) uint8."""
@@ -120,7 +121,7 @@ class Arena:
         self._map: mmap.mmap | None = None
         self.memory: Memory
         if shared:
-            self.fd = _sealed_memfd(nbytes)
+            self.fd = sealed_memfd("pixlog-arena", nbytes)
             self._map = mmap.mmap(self.fd, nbytes)
             self.memory = np.frombuffer(self._map, np.uint8)
         else:
@@ -167,17 +168,6 @@ class Arena:
         """Close the descriptor of an arena whose making was cut short."""
         if getattr(self, "fd", None) is not None:
             self.close()
-
-
-def _sealed_memfd(nbytes: int) -> int:
-    fd = os.memfd_create("pixlog-arena", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        os.ftruncate(fd, nbytes)
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
 
 
 @dataclass(slots=True)

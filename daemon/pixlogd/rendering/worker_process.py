@@ -12,7 +12,6 @@ Theory of operation
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import select
 import signal
@@ -26,6 +25,7 @@ from typing import Final
 
 from pixlog.errors import PixlogError
 from pixlog.protocol import Buffer, Header, pack, unpack
+from pixlog.sealed_memory import sealed_memfd
 from pixlogd.config.encode_defaults import EncodeDefaults
 from pixlogd.rendering.exchange import (
     LANE_NBYTES,
@@ -152,7 +152,7 @@ class WorkerProcess:
         theirs: list[int] = []
         try:
             for _ in range(LANES_A_PROCESS):
-                theirs.append(_sealed_memory())
+                theirs.append(sealed_memfd("pixlog-lane", LANE_NBYTES))
                 memory = LaneMemory(theirs[-1])
                 our_sock, their_sock = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
                 self.lanes.append(Lane(self, our_sock, memory))
@@ -226,14 +226,3 @@ def _start(command: Sequence[str], fds: Sequence[int]) -> subprocess.Popen[bytes
         )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _sealed_memory() -> int:
-    fd = os.memfd_create("pixlog-lane", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        os.ftruncate(fd, LANE_NBYTES)
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
