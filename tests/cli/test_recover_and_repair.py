@@ -20,8 +20,9 @@ import daemons
 import pixlog
 from accounting import check_accounts
 from daemon_rooms import entry_of, open_run
+from pixlog.control import request
 from pixlog.process_identity import started_ticks
-from pixlog.protocol import Kind
+from pixlog.protocol import Header, Kind
 from pixlog.reading.recover import recover
 from pixlog.reading.repair import repair
 from pixlog.reading.verify import verify
@@ -209,6 +210,24 @@ def test_recover_counts_what_is_in_a_file_and_not_the_room_prepared_in_it(
     assert seen[-1] == (nbytes, nbytes)
 
 
+def test_recover_gives_every_answer_the_time_that_it_was_given(
+    run_dir: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon on a busy machine may take as long for an answer as for any other progress."""
+    spill_in(run_dir, runtime_dir)
+    asked: list[tuple[str, float]] = []
+
+    def ask(path: Path, command: str, *, timeout_s: float = 0.0, **arguments: Any) -> Header:
+        asked.append((command, timeout_s))
+        return request(path, command, timeout_s=timeout_s, **arguments)
+
+    monkeypatch.setattr("pixlog.reading.recover.request", ask)
+    timeout_s = scaled_s(60)
+    assert recover(run_dir, timeout_s=timeout_s).left == []
+    assert {command for command, _ in asked} == {"recover", "status"}
+    assert {given for _, given in asked} == {timeout_s}
+
+
 def run_in_terminal(command: list[str], seen: Callable[[bytes], None] = lambda shown: None) -> str:
     """Run a command on a pseudo-terminal and return what it showed; ``seen`` is called with all so far."""
     import pty
@@ -240,7 +259,7 @@ def test_close_shows_progress_on_a_terminal(run_dir: Path, runtime_dir: Path, tm
         "from pixlog.control import request\n"
         "from pixlog.rendezvous import socket_for\n"
         "client = pixlog.connect(sys.argv[1])\n"
-        "pid = request(socket_for(sys.argv[1]), 'status')['pid']\n"
+        f"pid = request(socket_for(sys.argv[1]), 'status', timeout_s={scaled_s(5)})['pid']\n"
         "os.kill(pid, signal.SIGSTOP)\n"
         "for _ in range(7): client.log_image('k', np.zeros((8, 8), np.uint8))\n"
         "print(client.close())\n"

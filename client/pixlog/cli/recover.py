@@ -20,7 +20,12 @@ def recover(
     run_dir: RunArgument,
     timeout_s: Annotated[
         float,
-        typer.Option("--timeout", min=0.1, metavar="SECONDS", help="How long to wait without any progress."),
+        typer.Option(
+            "--timeout",
+            min=0.1,
+            metavar="SECONDS",
+            help="How long to wait without any progress, and for an answer.",
+        ),
     ] = 60.0,
     other_hosts: Annotated[
         bool,

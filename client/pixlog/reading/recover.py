@@ -100,7 +100,7 @@ def recover(
         socket_path: Where a daemon that serves the run listens; None starts the run's own.
         of_other_hosts: Also take what clients and daemons of other hosts left, of which nobody can see from here
             whether they still run.
-        timeout_s: How long to wait without any progress.
+        timeout_s: How long to wait without any progress, and for each answer of the daemon.
         progress: Called now and then with the bytes done and in all.
 
     Raises:
@@ -113,13 +113,13 @@ def recover(
     spill = _Spill(run / "spill")
     before = 0
     if socket_path is not None:
-        before = _ended_count(_status(socket_path, run))
+        before = _ended_count(_status(socket_path, run, timeout_s))
     elif spill.files():
         dialer(str(run), "auto")(_START_S).close()
         socket_path = socket_for(run)
     else:
         return Recovered()
-    request(socket_path, "recover", run_dir=str(run), of_other_hosts=of_other_hosts)
+    request(socket_path, "recover", timeout_s=timeout_s, run_dir=str(run), of_other_hosts=of_other_hosts)
     status = _wait(socket_path, run, spill, timeout_s, progress)
     outcome = Recovered(_ended_count(status) - before, _left_in(spill, of_other_hosts))
     if status["queued"]:
@@ -135,7 +135,7 @@ def _wait(
     deadline = time.monotonic() + timeout_s
     last: object = None
     while True:
-        status = _status(socket_path, run)
+        status = _status(socket_path, run, timeout_s)
         recovering = status["recovering"]
         left = spill.left_nbytes(recovering)
         if progress is not None:
@@ -151,8 +151,8 @@ def _wait(
         time.sleep(_POLL_S)
 
 
-def _status(socket_path: Path, run: Path) -> dict[str, Any]:
-    for status in request(socket_path, "status")["runs"]:
+def _status(socket_path: Path, run: Path, timeout_s: float) -> dict[str, Any]:
+    for status in request(socket_path, "status", timeout_s=timeout_s)["runs"]:
         if status["run_dir"] == str(run):
             return dict(status)
     raise ConnectError(f"the daemon on {socket_path} does not serve {run}")
