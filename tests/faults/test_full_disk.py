@@ -23,7 +23,6 @@ from accounting import check_accounts, rows_of
 from fault_plan import FaultPlan
 from nursery import Nursery
 from pixlog.client import Client
-from pixlog.control import request
 from pixlog.rendezvous import socket_for
 from small_disks import tiny_disk
 from tracing import traced
@@ -87,7 +86,7 @@ def log_all(client: Client, noise: Noise, count: int) -> None:
 
 def status_of(run_dir: Path) -> dict[str, Any]:
     """Return what the run's daemon says of the run."""
-    answer = request(socket_for(run_dir), "status")
+    answer = daemons.status_of(run_dir)
     return {**answer["runs"][0], "daemon_pid": answer["pid"]}
 
 
@@ -99,7 +98,7 @@ def assert_all_settled(client: Client) -> None:
 def check_and_close(client: Client, run_dir: Path) -> pixlog.Stats:
     """Close the client and check the books of both sides."""
     assert_all_settled(client)
-    status = request(socket_for(run_dir), "status")
+    status = daemons.status_of(run_dir)
     stats = client.close(scaled_s(60))
     check_accounts(run_dir, clients={client.id: stats}, status=status)
     return stats

@@ -11,8 +11,6 @@ import daemons
 from accounting import check_accounts, rows_of
 from fault_plan import FaultPlan
 from nursery import Nursery, Trainer
-from pixlog.control import request
-from pixlog.rendezvous import socket_for
 from soaking import cost_of
 from waiting import wait_until
 
@@ -89,7 +87,7 @@ def test_soak_leaves_memory_and_descriptors_flat(
     of_daemon = sample_all(trainers, daemons.the_daemon_of(runtime_dir).pid)
     for trainer in trainers:
         trainer.wait_for("stats", timeout_s=900)
-    status = request(socket_for(run_dir), "status")
+    status = daemons.status_of(run_dir)
     for trainer in trainers:
         assert trainer.wait() == 0, trainer.complaints()
     stats = {client: counts for trainer in trainers for client, counts in trainer.stats().items()}

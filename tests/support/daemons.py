@@ -10,7 +10,10 @@ from pathlib import Path
 
 import leaks
 import processes
-from waiting import wait_until
+from pixlog.control import request
+from pixlog.protocol import Header
+from pixlog.rendezvous import socket_for
+from waiting import scaled_s, wait_until
 
 _END_S = 15.0
 
@@ -46,6 +49,11 @@ def end_daemons_of(runtime_dir: Path) -> None:
             f"still running {_END_S:g} s after the test and SIGTERM to its daemons: "
             + "; ".join(map(str, left))
         ) from None
+
+
+def status_of(run_dir: Path) -> Header:
+    """Return what the daemon of a run says of itself."""
+    return request(socket_for(run_dir), "status", timeout_s=scaled_s(5))
 
 
 def _send(process: processes.Process, signal_number: int) -> None:

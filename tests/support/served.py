@@ -36,7 +36,7 @@ class Daemon:
 
     def status(self) -> Header:
         """Return what the daemon says of itself."""
-        return request(self.socket_path, "status")
+        return request(self.socket_path, "status", timeout_s=scaled_s(5))
 
     def run_status(self, run_dir: Path) -> dict[str, Any]:
         """Return what the daemon says of one run."""

@@ -11,7 +11,6 @@ import numpy as np
 import daemons
 import pixlog
 from accounting import check_accounts
-from pixlog.control import request
 from pixlog.protocol import Kind
 from pixlog.rendezvous import socket_for
 from raw_peer import RawPeer
@@ -65,5 +64,5 @@ def test_client_that_did_not_wait_to_be_let_in_is_not_taken_for_connected(
 
 def _clients(run_dir: Path) -> list[str]:
     """Return the clients that the run's daemon knows of."""
-    (run,) = request(socket_for(run_dir), "status")["runs"]
+    (run,) = daemons.status_of(run_dir)["runs"]
     return [said["client"] for said in run["clients"]]

@@ -9,16 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import daemons
 import pixlog
-from pixlog.control import request
-from pixlog.rendezvous import socket_for
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="scheduling policies are Linux's")
 
 
 def scheduling_of(run_dir: Path) -> set[tuple[int, int]]:
     """Return (policy, nice) of every thread of the run's daemon, encoders included."""
-    pid = request(socket_for(run_dir), "status")["pid"]
+    pid = daemons.status_of(run_dir)["pid"]
     threads = [int(name) for name in os.listdir(f"/proc/{pid}/task")]
     assert len(threads) > 1
     return {(os.sched_getscheduler(thread), os.getpriority(os.PRIO_PROCESS, thread)) for thread in threads}
@@ -49,6 +48,6 @@ def test_daemon_lets_its_session_step_back(run_dir: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PIXLOG_NICE", "7")
     before = Path("/proc/self/autogroup").read_text()
     with pixlog.connect(run_dir):
-        pid = request(socket_for(run_dir), "status")["pid"]
+        pid = daemons.status_of(run_dir)["pid"]
         assert Path(f"/proc/{pid}/autogroup").read_text().split()[-1] == "7"
     assert Path("/proc/self/autogroup").read_text() == before

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import daemons
 import pixlog
-from pixlog.control import request
 from pixlog.rendezvous import socket_for
 from pixlogd.config.setting_kinds import Address
 from pixlogd.metrics import metrics_text
@@ -74,7 +74,7 @@ def test_metrics_say_what_client_and_status_say(
         client.log_image("no image", object())
         assert client.flush(scaled_s(30)) == 0
         stats = client.stats()
-        (run,) = request(socket_for(run_dir), "status")["runs"]
+        (run,) = daemons.status_of(run_dir)["runs"]
         status, body = ask(address)
     assert status == "HTTP/1.1 200 OK"
     samples = parse(body)

@@ -9,15 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import daemons
 import pixlog
-from pixlog.control import request
-from pixlog.rendezvous import socket_for
 from waiting import scaled_s
 
 
 def daemon_pid(run_dir: Path) -> int:
     """Return the pid of the run's daemon."""
-    pid = request(socket_for(run_dir), "status")["pid"]
+    pid = daemons.status_of(run_dir)["pid"]
     assert isinstance(pid, int)
     return pid
 
