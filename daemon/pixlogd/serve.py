@@ -18,8 +18,9 @@ from pixlog.errors import ConfigError, PixlogError, RunDirError
 from pixlogd.allocator import keep_freed_memory
 from pixlogd.config.settings import Settings
 from pixlogd.descriptors import raise_limit
+from pixlogd.listener import AlreadyServed
 from pixlogd.run_log import RunLog
-from pixlogd.server import AlreadyServed, run_server
+from pixlogd.server import run_server
 
 log = logging.getLogger("pixlogd")
 

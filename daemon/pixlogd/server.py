@@ -2,15 +2,13 @@
 
     startup → serve → drain → close
 
-The socket's lock is held for life: a second daemon for the same socket gives up at once, and a socket that
-nobody holds the lock of is stale and may be removed.
+Who may listen is seen to in :mod:`pixlogd.listener`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import signal
@@ -20,13 +18,12 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from pixlog.errors import PixlogError, RunDirError
+from pixlog.errors import RunDirError
 from pixlog.protocol import Header
-from pixlog.rendezvous import dial
 from pixlog.writer_mark import safe_host
 from pixlogd.config.settings import Settings
 from pixlogd.connection import Connection, ack_wait_s
-from pixlogd.descriptors import is_to_spare
+from pixlogd.listener import Listener
 from pixlogd.metrics import MetricsServer
 from pixlogd.payload import Payload, SpilledPayload
 from pixlogd.pipeline import Pipeline
@@ -39,18 +36,8 @@ from pixlogd.status import status_of
 
 log = logging.getLogger("pixlogd")
 
-_BACKLOG = 1024
-_PREDECESSOR_S = 20.0
-_PREDECESSOR_POLL_S = 0.02
-_ACCEPTS_A_WAKE_UP = 64
-_ACCEPT_REST_S = 0.1
-_ACCEPT_TROUBLE_EVERY_S = 10.0
 _RAW_NBYTES_PER_S = 400_000_000
 """How fast raw images are taken to reach the page cache of a busy machine."""
-
-
-class AlreadyServed(PixlogError):
-    """Another daemon listens on the socket."""
 
 
 class Server:
@@ -74,14 +61,12 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(self._on_unexpected)
         self._crash: Exception | None = None
-        self._lock_fd = _take_lock(socket_path)
-        self._listener = self._listen()
+        self._listener = Listener(socket_path, self._on_accepted)
         self._idle_since = time.monotonic()
         self._stop = asyncio.Event()
         self._forced = asyncio.Event()
         self._patient = False
         self._looked_back = False
-        self._refused_at = float("-inf")
         self._tasks: set[asyncio.Task[None]] = set()
 
     # Startup
@@ -96,51 +81,15 @@ class Server:
             self._spawn(self.recovery.recover(run))
         return run
 
-    def _listen(self) -> socket.socket:
-        """Bind the socket; what lies there is stale, for the lock is ours."""
-        with contextlib.suppress(FileNotFoundError):
-            self.socket_path.unlink()
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(str(self.socket_path))
-        self.socket_path.chmod(0o600)
-        listener.listen(_BACKLOG)
-        listener.setblocking(False)
-        self._loop.add_reader(listener.fileno(), self._on_acceptable)
-        return listener
-
-    def _on_acceptable(self) -> None:
-        for _ in range(_ACCEPTS_A_WAKE_UP):
-            try:
-                sock, _ = self._listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return
-            except OSError as exc:
-                self._accept_later(exc.strerror or str(exc))
-                return
-            if not is_to_spare(sock.fileno()):
-                sock.close()
-                self._accept_later("no descriptor to spare for another client")
-                return
-            connection = Connection(sock, self, self.settings)
-            uid = connection.peer_uid()
-            if uid not in (None, os.getuid()):
-                log.warning("! peer of uid %s refused", uid)
-                connection.close()
-                continue
-            self.connections.add(connection)
-            self._looked_back = False
-
-    def _accept_later(self, reason: str) -> None:
-        """Rest from accepting: who waits to be accepted would wake the loop again at once."""
-        if time.monotonic() - self._refused_at > _ACCEPT_TROUBLE_EVERY_S:
-            log.error("! accept: %s; trying again", reason)
-            self._refused_at = time.monotonic()
-        self._loop.remove_reader(self._listener.fileno())
-        self._loop.call_later(_ACCEPT_REST_S, self._accept_again)
-
-    def _accept_again(self) -> None:
-        if self._listener.fileno() >= 0:
-            self._loop.add_reader(self._listener.fileno(), self._on_acceptable)
+    def _on_accepted(self, sock: socket.socket) -> None:
+        connection = Connection(sock, self, self.settings)
+        uid = connection.peer_uid()
+        if uid not in (None, os.getuid()):
+            log.warning("! peer of uid %s refused", uid)
+            connection.close()
+            return
+        self.connections.add(connection)
+        self._looked_back = False
 
     # Serving
 
@@ -309,7 +258,7 @@ class Server:
         if time.monotonic() - self._idle_since < self.settings.idle_exit_s:
             return False
         # Whoever connected in this very moment is served.
-        self._on_acceptable()
+        self._listener.accept_waiting()
         return not self.connections
 
     def _is_out_of_patience(self) -> bool:
@@ -349,10 +298,7 @@ class Server:
 
     async def drain(self) -> None:
         """Let nobody in, write what was accepted as long as the deadline allows, acknowledge it."""
-        self._loop.remove_reader(self._listener.fileno())
-        self._listener.close()
-        with contextlib.suppress(FileNotFoundError):
-            self.socket_path.unlink()
+        self._listener.stop()
         for connection in list(self.connections):
             connection.pause()
             connection.receive_all()
@@ -396,7 +342,7 @@ class Server:
         for run in self.runs.values():
             await run.close()
         await self.metrics.close()
-        os.close(self._lock_fd)
+        self._listener.give_lock_back()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task: asyncio.Task[None] = self._loop.create_task(work)
@@ -429,21 +375,3 @@ async def run_server(
         await server.drain()
     finally:
         await server.close()
-
-
-def _take_lock(socket_path: Path) -> int:
-    """Take the socket's lock for life; a daemon that no longer listens but still writes is waited for."""
-    fd = os.open(socket_path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + _PREDECESSOR_S
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return fd
-        except BlockingIOError:
-            listening = dial(socket_path, 1.0)
-            if listening is not None:
-                listening.close()
-            if listening is not None or time.monotonic() > deadline:
-                os.close(fd)
-                raise AlreadyServed(f"another daemon serves {socket_path}") from None
-            time.sleep(_PREDECESSOR_POLL_S)
