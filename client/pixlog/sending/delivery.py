@@ -323,6 +323,10 @@ class Delivery:
             self._spill_ahead.prepare()
         self._notices.say()
 
+    def is_patient(self) -> bool:
+        """Return whether acknowledgements may come late."""
+        return self._ledger.is_patient()
+
     def _populate_soon(self, arena: Arena) -> None:
         arena.populated = True
         thread = self._patient_thread

@@ -55,7 +55,7 @@ class FullMemory:
         full = f"images come faster than they are saved, the buffer of {budget} bytes is full: on_full={policy!r}"
         ledger.notices.note("full", "", full)
         reason = f"buffer full: {nbytes} bytes did not fit into buffer_bytes={budget}"
-        if policy != "spill":
+        if policy != "spill" or ledger.link.resting:
             ledger.link.wake()
         if policy == "block":
             region = self._wait_for_room(nbytes, receipt)

@@ -37,6 +37,7 @@ from pixlog.sending.packed_outcomes import PackedOutcomes
 from pixlog.sending.pending import Counts, Pending
 from pixlog.sending.spill import Spill
 
+_PATIENT_COUNT: Final = 64  # calls that may be pending while the link's thread rests
 _KEPT_NBYTES: Final = 1024  # what a pending call occupies beside its pixels, generously
 
 
@@ -131,6 +132,8 @@ class Ledger:
             self.link.send(pending.buffers())
         else:
             self._watch(pending)
+        if self.link.resting and len(self.pending) > _PATIENT_COUNT:
+            self.link.wake()
 
     def refusal_of(self, pending: Pending) -> str | None:
         """Return why no daemon would take the frame of a call: sent all the same, it would end every connection."""
@@ -190,6 +193,14 @@ class Ledger:
             with self._settled:
                 self._settled.notify_all()
 
+    def is_patient(self) -> bool:
+        """Whether nobody waits for acknowledgements, nor is short of the memory that they set free."""
+        return (
+            not self._waiter_count
+            and len(self.pending) <= _PATIENT_COUNT // 2
+            and 4 * self.pool.used_nbytes <= self.pool.nbytes
+        )
+
     def wait(self, predicate: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until ``predicate`` holds; return whether it does.  None waits without limit.
 
@@ -199,6 +210,7 @@ class Ledger:
             return predicate()
         with self._settled:
             self._waiter_count += 1
+            self.link.wake()
             try:
                 return self._settled.wait_for(predicate, timeout_s)
             finally:

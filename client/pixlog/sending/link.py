@@ -6,6 +6,9 @@ Theory of operation
     receives acknowledgements, comes back after the daemon died, and gives its owner idle moments to prepare
     memory in.
 
+    A thread that wakes takes the GIL, and on a busy machine the processor, from training.  So when it has taken
+    acknowledgements in, and nobody waits for more, it rests: those of the next moments are taken in together.
+
     After any error in the middle of a frame the connection is dead: the thread makes a new one and the owner
     says again everything that is not acknowledged.  The daemon knows what it already has.
 
@@ -35,6 +38,7 @@ _SEND_BUFFER_NBYTES = 4 * 1024 * 1024
 _RETRY_FIRST_S = 0.05
 _RETRY_MOST_S = 5.0
 _IDLE_S = 1.0
+_REST_S = 0.25
 _RECONNECT_TIMEOUT_S = 30.0
 
 Message: TypeAlias = tuple[Sequence[Buffer], int | None]
@@ -62,6 +66,9 @@ class LinkOwner(Protocol):
     def on_idle(self) -> None:
         """Do background work; called between events, without the lock."""
 
+    def is_patient(self) -> bool:
+        """Return whether acknowledgements may come late; whoever cannot wait any more calls :meth:`Link.wake`."""
+
 
 class Link:
     """One connection at a time to one daemon."""
@@ -69,6 +76,7 @@ class Link:
     def __init__(self, owner: LinkOwner, dial: Dial, lock: contextlib.AbstractContextManager[object]) -> None:
         self.up = False
         self.stopping = False
+        self.resting = False
         self.reconnect_count = 0
         self.limits: Header = {}
         self._owner = owner
@@ -311,16 +319,21 @@ class Link:
         poller.register(self._sock, select.POLLIN | (select.POLLOUT if self._queue else 0))
         poller.register(self._wake_fds[0], select.POLLIN)
         ready = dict(poller.poll(_IDLE_S * 1000))
-        self._woken = False  # in any case: who set it may have been cut short before writing
-        if self._wake_fds[0] in ready:
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._wake_fds[0], 4096)
+        self._take_wake()
         events = ready.get(self._sock.fileno(), 0)
         if events & select.POLLOUT or self._queue:
             self._owner.on_writable()
         if events & ~select.POLLOUT:
             self._receive()
         self._owner.on_idle()
+        if events & select.POLLIN and self.up and self._owner.is_patient():
+            self._rest()
+
+    def _rest(self) -> None:
+        """Hear nothing for a while, unless woken."""
+        self.resting = True
+        self._poll_wake(_REST_S)
+        self.resting = False
 
     def _receive(self) -> None:
         assert self._sock is not None
@@ -367,15 +380,22 @@ class Link:
         self._owner.on_connected(self)
 
     def _pause(self, duration_s: float) -> None:
+        if not self.stopping:
+            self._poll_wake(duration_s)
+            self._take_wake()
+
+    def _poll_wake(self, timeout_s: float) -> None:
         assert self._wake_fds is not None
-        if self.stopping:
-            return
         poller = select.poll()  # not select(), which takes no descriptor beyond 1023
         poller.register(self._wake_fds[0], select.POLLIN)
-        poller.poll(duration_s * 1000)
-        self._woken = False
+        poller.poll(timeout_s * 1000)
+
+    def _take_wake(self) -> None:
+        """Be there to be woken again; what it was for is looked at next."""
+        assert self._wake_fds is not None
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_fds[0], 4096)
+        self._woken = False  # in any case: who set it may have been cut short before writing
 
     # Ending
 
