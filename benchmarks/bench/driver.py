@@ -3,7 +3,7 @@
     open   connect to, or create, a run in a directory
     calls  log images with some computing between them, as training does: the time of each call
     burst  log images one after another, wait until all are saved: the time of all
-    train  training steps with and without an image each: the time of each step
+    train  training steps with and without an image: the time of each step
     close
 
 Only the standard library, NumPy and the contestant itself are imported here: it runs in environments that know
@@ -386,21 +386,23 @@ class Driver:
             "logged": self.step,
         }
 
-    def train(self, steps: int, side: int, repeat: int, logging: bool) -> dict[str, Any]:
-        """Time training steps, each with or without an image."""
+    def train(self, steps: int, side: int, repeat: int, every: int) -> dict[str, Any]:
+        """Time training steps, of which each, one of ``every``, or none (0) begins with an image."""
         rng = np.random.default_rng(0)
         data, weights = (rng.normal(size=(side, side)).astype(np.float32) / side for _ in range(2))
-        times_s = []
-        for _ in range(steps):
+        times_s: dict[bool, list[float]] = {True: [], False: []}
+        for step in range(steps):
+            # with two in turn, each goes first as often as the other
+            logs = every == 1 or (every > 1 and (step + step // every) % every == 0)
             start = time.perf_counter()
+            if logs:
+                self._log()
             for _ in range(repeat):
                 data = np.matmul(data, weights)
                 data /= max(1e-9, float(np.abs(data).max()))
-            if logging:
-                self._log()
-            times_s.append(time.perf_counter() - start)
+            times_s[logs].append(time.perf_counter() - start)
         self.logger.settle(self.step)
-        return {"times_s": times_s}
+        return {"with_s": times_s[True], "without_s": times_s[False]}
 
     def close(self) -> dict[str, Any]:
         """End the run."""

@@ -1,7 +1,9 @@
 """A training loop on the CPU that logs one 512² image in each step, against the same loop that logs none.
 
-Blocks of steps with and without logging follow one another in the same process.  Once the loop has one processor to
-itself and the daemon the other; once everything shares both, beside other loggers.
+Once the loop has one processor to itself and the daemon the other: there steps with and without an image take turns,
+for an image is saved before its step is over, and what a busy host does to one step it does to the next.  Once
+everything shares both, beside other loggers: there blocks of steps take turns, for what is left of one step's image
+slows the next.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ def run(form: Form, directory: Path, *, peers: bool = True) -> Report:
     """Measure what logging adds to a step."""
     report = Report("training_loop", "A training loop on the CPU, one 512² image a step")
     images = image_file(directory, SHAPES["512²"], 8)
-    steps, blocks = form.pick((4, 1), (12, 14))
+    turns, rounds = form.pick((4, 1), (60, 12))
+    steps, blocks = form.pick((4, 1), (12, 20))
     cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     rows = []
     if len(cpus) >= 2:
@@ -36,7 +39,7 @@ def run(form: Form, directory: Path, *, peers: bool = True) -> Report:
             Contestant("pixlog", cpus={cpus[0]}, environ=_ONE_THREAD) as loop,
         ):
             loop.open(directory / "pinned", images, connect=daemon.connect)
-            pinned = _measure(loop, steps, blocks)
+            pinned = _by_steps(loop, turns, rounds)
         report.figures["pinned"] = pinned
         rows.append(_row("pixlog, the loop pinned to one processor, the daemon to the other", pinned))
         added = pinned["added"]["median"]
@@ -50,7 +53,7 @@ def run(form: Form, directory: Path, *, peers: bool = True) -> Report:
         )
     with Daemon(directory, encode_workers=1, nice=10) as daemon, Contestant("pixlog") as loop:
         loop.open(directory / "shared", images, connect=daemon.connect)
-        report.figures["pixlog"] = _measure(loop, steps, blocks // 2 or 1)
+        report.figures["pixlog"] = _by_blocks(loop, steps, blocks)
         rows.append(_row("pixlog, all on the same processors", report.figures["pixlog"]))
     for name in _BESIDE if peers else ():
         peer = BY_NAME[name]
@@ -60,7 +63,7 @@ def run(form: Form, directory: Path, *, peers: bool = True) -> Report:
         try:
             with Contestant(peer.contestant, python=peer.python) as loop:
                 loop.open(directory / f"loop-{peer.directory}", images)
-                report.figures[name] = _measure(loop, steps, blocks // 2 or 1)
+                report.figures[name] = _by_blocks(loop, steps, blocks)
         except ContestantError as exc:
             report.notes.append(f"{name}: does not run here: {exc}")
             continue
@@ -79,23 +82,40 @@ def run(form: Form, directory: Path, *, peers: bool = True) -> Report:
     return report
 
 
-def _measure(loop: Contestant, steps: int, blocks: int) -> Json:
-    loop.ask("train", steps=2, side=_SIDE, repeat=1, logging=True)
-    probe = loop.ask("train", steps=10, side=_SIDE, repeat=1, logging=False)["times_s"]
-    repeat = max(1, round(_STEP_S / Spread.of(probe).median))
-    added, without_ms, with_ms = [], [], []
+def _by_steps(loop: Contestant, steps: int, rounds: int) -> Json:
+    """Compare steps with and without an image that take turns."""
+    repeat = _repeat(loop)
+    return _figures(
+        [loop.ask("train", steps=steps, side=_SIDE, repeat=repeat, every=2) for _ in range(rounds)]
+    )
+
+
+def _by_blocks(loop: Contestant, steps: int, blocks: int) -> Json:
+    """Compare blocks of steps with an image each and without any that take turns."""
+    repeat = _repeat(loop)
+    taken: list[Json] = []
     for number in range(blocks):
-        medians = {}
-        for logging in (True, False) if number % 2 else (False, True):
-            times_s = loop.ask("train", steps=steps, side=_SIDE, repeat=repeat, logging=logging)["times_s"]
-            medians[logging] = Spread.of(times_s).median
-        added.append(medians[True] / medians[False] - 1)
-        without_ms.append(medians[False] * 1e3)
-        with_ms.append(medians[True] * 1e3)
+        both: Json = {}
+        for every, name in ((1, "with_s"), (0, "without_s"))[:: 1 if number % 2 else -1]:
+            both[name] = loop.ask("train", steps=steps, side=_SIDE, repeat=repeat, every=every)[name]
+        taken.append(both)
+    return _figures(taken)
+
+
+def _repeat(loop: Contestant) -> int:
+    """Return how often a step repeats its computing to last as long as a step is to."""
+    loop.ask("train", steps=2, side=_SIDE, repeat=1, every=1)
+    probe = loop.ask("train", steps=10, side=_SIDE, repeat=1, every=0)["without_s"]
+    return max(1, round(_STEP_S / Spread.of(probe).low))
+
+
+def _figures(rounds: list[Json]) -> Json:
+    with_s = [Spread.of(taken["with_s"]).median for taken in rounds]
+    without_s = [Spread.of(taken["without_s"]).median for taken in rounds]
     return {
-        "step_ms": Spread.of(without_ms).json(),
-        "step_with_image_ms": Spread.of(with_ms).json(),
-        "added": Spread.of(added).json(),
+        "step_ms": Spread.of([1e3 * each for each in without_s]).json(),
+        "step_with_image_ms": Spread.of([1e3 * each for each in with_s]).json(),
+        "added": Spread.of([a / b - 1 for a, b in zip(with_s, without_s, strict=True)]).json(),
     }
 
 
