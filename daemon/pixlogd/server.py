@@ -23,6 +23,7 @@ from pixlog.protocol import Header
 from pixlog.writer_mark import safe_host
 from pixlogd.config.settings import Settings
 from pixlogd.connection import Connection, ack_wait_s
+from pixlogd.headers import Control, Hello, InArena, InSpill, Log
 from pixlogd.listener import Listener
 from pixlogd.metrics import MetricsServer
 from pixlogd.payload import Payload, SpilledPayload
@@ -31,7 +32,7 @@ from pixlogd.priority import step_forward
 from pixlogd.rundir.open_run import ClientRecord, Entry, OpenRun
 from pixlogd.rundir.recall import recall
 from pixlogd.rundir.recovery import Recovery
-from pixlogd.session import Control, Event, Hello, InArena, InSpill, Log, State
+from pixlogd.session import Event, State
 from pixlogd.status import status_of
 
 log = logging.getLogger("pixlogd")

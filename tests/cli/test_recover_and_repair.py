@@ -27,9 +27,9 @@ from pixlog.reading.recover import recover
 from pixlog.reading.repair import repair
 from pixlog.reading.verify import verify
 from pixlog.writer_mark import own_mark, safe_host
+from pixlogd.headers import parse_hello
 from pixlogd.rundir.spill_files import NOT_WRITTEN
 from pixlogd.rundir.spill_writing import write_raw
-from pixlogd.session import parse_hello
 from waiting import scaled_s, wait_until
 from wire_frames import CLIENT, frame, gray_pixels, hello_header, log_header
 from written_runs import WrittenRun

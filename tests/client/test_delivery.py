@@ -14,8 +14,8 @@ import pytest
 import pixlog
 from pixlog.protocol import Kind, encode_head
 from pixlog.sending.spill import Spill
+from pixlogd.headers import InSpill
 from pixlogd.rundir.spill_files import read_spill_file
-from pixlogd.session import InSpill
 from scripted_daemon import ScriptedDaemon
 from waiting import scaled_s, wait_until
 

@@ -20,9 +20,9 @@ from pixlog.sending import spill as spill_module
 from pixlog.sending.spill import Spill, Spilled
 from pixlog.sending.spill_room import SpillRoom
 from pixlog.spill_frames import content_nbytes
+from pixlogd.headers import InSpill
 from pixlogd.payload import SpilledPayload
 from pixlogd.rundir.spill_files import SpillFile, read_spill_file
-from pixlogd.session import InSpill
 from scripted_daemon import ScriptedDaemon
 from small_disks import file_size_limit
 from waiting import wait_until

@@ -12,7 +12,8 @@ import pytest
 from pixlog.protocol import Kind
 from pixlogd.config.settings import Settings
 from pixlogd.connection import Connection, ack_wait_s
-from pixlogd.session import Event, Hello
+from pixlogd.headers import Hello
+from pixlogd.session import Event
 from waiting import scaled_s
 from wire_frames import decode, frame, hello_header
 

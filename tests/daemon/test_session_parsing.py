@@ -11,18 +11,8 @@ from hypothesis import strategies as st
 
 from pixlog.errors import ProtocolError
 from pixlog.protocol import Kind, Limits
-from pixlogd.session import (
-    ArenaOffer,
-    Broken,
-    Control,
-    Hello,
-    InArena,
-    InSpill,
-    Session,
-    State,
-    parse_hello,
-    parse_log,
-)
+from pixlogd.headers import Control, Hello, InArena, InSpill, parse_hello, parse_log
+from pixlogd.session import ArenaOffer, Broken, Session, State
 from wire_frames import CLIENT, decode, frame, gray_pixels, hello_header, log_header
 
 PIXELS = memoryview(gray_pixels(0))

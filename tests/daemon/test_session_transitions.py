@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixlog.protocol import Kind, Limits
-from pixlogd.session import TRANSITIONS, ArenaOffer, Broken, Control, Event, Hello, Log, Session, State
+from pixlogd.headers import Control, Hello, Log
+from pixlogd.session import TRANSITIONS, ArenaOffer, Broken, Event, Session, State
 from wire_frames import decode, frame, gray_pixels, hello_header, log_header, split_at
 
 SOUND_FRAMES = {

@@ -11,8 +11,8 @@ from typing import Any
 
 from pixlog.protocol import Header
 from pixlogd.config.settings import Settings
+from pixlogd.headers import parse_hello, parse_log
 from pixlogd.rundir.open_run import ClientRecord, Entry, OpenRun
-from pixlogd.session import parse_hello, parse_log
 from pixlogd.work import Finished
 from wire_frames import gray_pixels, hello_header
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from pixlog.errors import ProtocolError
 from pixlog.protocol import Header, Kind, Limits, encode_head
+from pixlogd.headers import Hello, InArena, InSpill, Log
 from pixlogd.payload import MappedArena
-from pixlogd.session import ArenaOffer, Broken, Event, Hello, InArena, InSpill, Log, Session, State
+from pixlogd.session import ArenaOffer, Broken, Event, Session, State
 from waiting import scaled_s
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from hostile import Chunk, conversation
 from pixlog.protocol import Kind, Limits
-from pixlogd.session import ArenaOffer, Broken, Control, Event, Hello, Log, Session, State, parse_log
+from pixlogd.headers import Control, Hello, Log, parse_log
+from pixlogd.session import ArenaOffer, Broken, Event, Session, State
 from sound_frames import MOST_PAYLOAD_NBYTES
 from wire_frames import decode
 

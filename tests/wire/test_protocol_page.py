@@ -18,7 +18,7 @@ import pixlog
 from pixlog.model.image_options import FILE_TYPES, LEVELS, NORMALIZE_RULES, OPTION_NAMES
 from pixlog.pixels.layout import LAYOUTS
 from pixlog.protocol import LIMITS, MAJOR, MINOR, Kind
-from pixlogd.session import Hello, parse_log
+from pixlogd.headers import Hello, parse_log
 from served import serving
 from waiting import scaled_s
 from wire_frames import decode, hello_header

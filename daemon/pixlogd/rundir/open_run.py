@@ -13,13 +13,13 @@ from typing import TypeAlias
 from pixlog.errors import RunDirError
 from pixlog.writer_mark import own_mark
 from pixlogd.config.settings import Settings
+from pixlogd.headers import Hello, Log
 from pixlogd.payload import Payload
 from pixlogd.rundir.library import Library
 from pixlogd.rundir.manifest import ManifestWriter
 from pixlogd.rundir.packed_store import PackedStore
 from pixlogd.rundir.store import FileStore, Store
 from pixlogd.seq_set import SeqSet
-from pixlogd.session import Hello, Log
 from pixlogd.tally import Histogram, Rates, Tally
 
 _UNPACKED = 8

@@ -20,6 +20,7 @@ from pixlog.errors import PixlogError
 from pixlog.process_identity import is_alive
 from pixlog.spill_names import LEFT
 from pixlog.writer_mark import own_mark, safe_host
+from pixlogd.headers import Hello, Log
 from pixlogd.pipeline import Pipeline
 from pixlogd.rundir.open_run import Entry, OpenRun, RecoveryProgress
 from pixlogd.rundir.recall import recall
@@ -33,7 +34,6 @@ from pixlogd.rundir.spill_files import (
     set_aside,
 )
 from pixlogd.rundir.spill_writing import write_raw
-from pixlogd.session import Hello, Log
 
 log = logging.getLogger("pixlogd")
 

@@ -15,9 +15,9 @@ from pixlog.protocol import Kind
 from pixlog.spill_frames import SpillFrame, spill_frames
 from pixlog.spill_names import BY_DAEMON, DAMAGED_SUFFIX, SUFFIX, claimant, claimed_name, unclaimed_name
 from pixlog.writer_mark import is_abandoned
+from pixlogd.headers import Hello, InSpill, Log, parse_hello, parse_log
 from pixlogd.payload import SpilledPayload
 from pixlogd.rundir.open_run import ClientRecord, Entry
-from pixlogd.session import Hello, InSpill, Log, parse_hello, parse_log
 
 NOT_WRITTEN = "lost: every process of the job was killed before this image was written to the spill"
 """Why a call fails of which an ending daemon could write no more than the name."""

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from pixlog.protocol import Kind, encode_head
 from pixlog.spill_names import BY_DAEMON, SUFFIX, claimed_name, unclaimed_name
+from pixlogd.headers import failed_call
 from pixlogd.payload import SpilledPayload
 from pixlogd.rundir.direct_file import DirectFile
 from pixlogd.rundir.open_run import ClientRecord, Entry
 from pixlogd.rundir.spill_files import NOT_WRITTEN
-from pixlogd.session import failed_call
 
 
 def write_raw(spill_dir: Path, mark: str, entries: Iterable[Entry]) -> list[Path]:
