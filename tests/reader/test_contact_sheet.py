@@ -107,6 +107,17 @@ def test_thumbnail_shows_deep_images(written: WrittenRun, dtype: type) -> None:
     assert pixels.max() == 255
 
 
+def test_thumbnail_stretches_what_has_32_bits(written: WrittenRun) -> None:
+    """A file of 32-bit integers is shown from its least value to its largest, as the viewer shows it."""
+    counts = np.arange(-300_000, 340_000, 10_000).astype(np.int32).reshape(8, 8)
+    written.image("k", 0, counts, file_type="tiff")
+    (image,) = Run(written.path).images("k")
+    assert image.array().dtype == np.int32
+    pixels = np.asarray(thumbnail_of(image, 8, overlays=False))[..., 0]
+    assert (pixels[0, 0], pixels[-1, -1]) == (0, 255)
+    assert (np.diff(pixels.ravel().astype(int)) > 0).all()
+
+
 def test_thumbnail_shows_masks_and_boxes(written: WrittenRun) -> None:
     """Masked pixels are tinted in their class's colour, boxes are outlined in theirs, and both can be left out."""
     mask = np.zeros((50, 50), np.uint8)

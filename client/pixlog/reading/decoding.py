@@ -56,6 +56,18 @@ def array_of_pil(picture: pil_image.Image) -> npt.NDArray[Any]:
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
+def as_eight_bits(picture: pil_image.Image) -> pil_image.Image:
+    """Return ``picture`` as RGB or RGBA: 16 bits scaled down, 32 bits and floats stretched from least to most."""
+    image = pillow()
+    if picture.mode.startswith(("I", "F")):
+        pixels = np.nan_to_num(array_of_pil(picture).astype(np.float64))
+        low, high = (0.0, 65535.0) if picture.mode.startswith("I;16") else (pixels.min(), pixels.max())
+        scaled = (pixels - low) * (255.0 / max(high - low, 1e-12))
+        eight: pil_image.Image = image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8))
+        return eight.convert("RGB")
+    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+
+
 def _decoded(image: Any, data: bytes) -> pil_image.Image:
     picture: pil_image.Image = image.open(io.BytesIO(data))
     picture.load()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from pixlog.reading.decoding import array_of_pil
+from pixlog.reading.decoding import as_eight_bits
 from pixlog.reading.saved_image import SavedImage
 from pixlog.sheet.overlay_drawing import draw_boxes, lay_mask
 
@@ -45,19 +43,14 @@ def thumbnail_of(
 
 
 def _as_rgb(picture: pil_image.Image) -> pil_image.Image:
-    """Return ``picture`` as RGB: 16 bits scaled down, floats stretched, transparency on a plain ground."""
+    """Return ``picture`` as RGB, transparency on a plain ground."""
     from PIL import Image
 
-    if picture.mode.startswith(("I", "F")):
-        pixels = np.nan_to_num(array_of_pil(picture).astype(np.float64))
-        low, high = (0.0, 65535.0) if picture.mode.startswith("I") else (pixels.min(), pixels.max())
-        scaled = (pixels - low) * (255.0 / max(high - low, 1e-12))
-        return Image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8)).convert("RGB")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        ground = Image.new("RGBA", picture.size, (*GROUND, 255))
-        return Image.alpha_composite(ground, picture).convert("RGB")
-    return picture.convert("RGB")
+    picture = as_eight_bits(picture)
+    if picture.mode == "RGB":
+        return picture
+    ground = Image.new("RGBA", picture.size, (*GROUND, 255))
+    return Image.alpha_composite(ground, picture).convert("RGB")
 
 
 def fitted_size(size: tuple[int, int], side_px: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pixlog.errors import RunError
-from pixlog.reading.decoding import array_of_pil, decode_image
+from pixlog.reading.decoding import array_of_pil, as_eight_bits, decode_image
 from pixlog.reading.saved_image import SavedImage
 from pixlog.reading.stored_media import ImageFile
 from pixlog.view.guarded_files import FileGone, is_shown_by_browsers, read_guarded
@@ -103,18 +103,6 @@ def open_pil(file: ImageFile, *, draft_px: int | None = None) -> pil_image.Image
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise RunError(f"{file.relative_path} does not decode: {error}") from error
     return decode_image(data, name=file.relative_path)
-
-
-def as_eight_bits(picture: pil_image.Image) -> pil_image.Image:
-    """Return ``picture`` as RGB or RGBA: 16 bits scaled down, floats stretched from least to most."""
-    from PIL import Image
-
-    if picture.mode.startswith(("I", "F")):
-        pixels = np.nan_to_num(array_of_pil(picture).astype(np.float64))
-        low, high = (0.0, 65535.0) if picture.mode.startswith("I;16") else (pixels.min(), pixels.max())
-        scaled = (pixels - low) * (255.0 / max(high - low, 1e-12))
-        return Image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8)).convert("RGB")
-    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
 
 
 def _for_javascript(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
