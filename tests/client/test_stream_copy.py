@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mmap
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +15,53 @@ from hypothesis import strategies as st
 from pixlog.sending import stream_copy
 from pixlog.sending.gather import copy_into, lay_out
 from pixlog.sending.stream_copy import FEWEST_NBYTES, FILE_NAME, WARM_NBYTES, stream_into
+from waiting import scaled_s
 
 needs_library = pytest.mark.skipif(
     not stream_copy.copies, reason="the package was built without a C compiler, or not for x86-64"
 )
 
-ROOM_NBYTES = 16 * 1024
+ROOM_NBYTES = 96 * 1024
+
+GUARDED = """
+import ctypes, itertools, mmap
+import numpy as np
+from pixlog.sending import stream_copy
+
+PAGE, PAGES, NO_ACCESS = mmap.PAGESIZE, 20, 0
+protect = ctypes.CDLL(None, use_errno=True).mprotect
+protect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+
+def room():  # some pages between two that nobody may read or write
+    memory = np.frombuffer(mmap.mmap(-1, (PAGES + 2) * PAGE), np.uint8)
+    for guard in (0, PAGES + 1):
+        assert protect(memory.ctypes.data + guard * PAGE, PAGE, NO_ACCESS) == 0
+    return memory[PAGE:-PAGE]
+
+source, to = room(), room()
+source[:] = np.random.default_rng(0).integers(1, 256, len(source), np.uint8)
+block = 4 * 4096
+lengths = {n for k in range(5) for n in range(k * block - 2, k * block + 3)} | {1, 63, 64, 65, 127, 511, 4095, 20000}
+gaps = (0, 1, 16, 63, 64)  # from the guarded page
+count = 0
+for nbytes in sorted(n for n in lengths if n >= 0):
+    for at_end, from_end, gap, other in itertools.product((False, True), (False, True), gaps, gaps):
+        start = len(to) - nbytes - gap if at_end else gap
+        begin = len(source) - nbytes - other if from_end else other
+        for copy in stream_copy.copies:
+            to[:] = 0
+            copy(to.ctypes.data + start, source.ctypes.data + begin, nbytes)
+            assert np.array_equal(to[start : start + nbytes], source[begin : begin + nbytes])
+            assert np.count_nonzero(to) == nbytes
+            count += 1
+print(count)
+"""
+"""Copies from and to places at the very edge of memory; prints how many."""
 
 
 @needs_library
 @given(
-    nbytes=st.integers(0, 8 * 1024),
+    nbytes=st.integers(0, 8 * 1024) | st.integers(0, 80 * 1024),
     to=st.integers(0, 200),
     source=st.integers(0, 200),
     seed=st.integers(0, 2**32 - 1),
@@ -38,6 +76,16 @@ def test_stream_copy_moves_every_byte_and_no_other(nbytes: int, to: int, source:
         expected[to : to + nbytes] = given_bytes[source : source + nbytes]
         copy(memory.ctypes.data + to, given_bytes.ctypes.data + source, nbytes)
         assert np.array_equal(memory, expected)
+
+
+@needs_library
+def test_stream_copy_touches_nothing_outside() -> None:
+    """Neither the source nor the destination is read or written beyond its ends, where the next page is protected."""
+    done = subprocess.run(
+        [sys.executable, "-c", GUARDED], capture_output=True, text=True, check=False, timeout=scaled_s(60)
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 1000
 
 
 @needs_library
