@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 from pixlog.errors import ProtocolError
 from pixlog.protocol import MAJOR, MINOR, Header, Limits
 
-_CLIENT_ID = re.compile(r"[0-9a-f]{16}")
+CLIENT_ID = re.compile(r"[0-9a-f]{16}")
 _SPILL_NAME = re.compile(r"[0-9a-f]{16}-[0-9]{4,10}\.frames")
 _MOST_BUFFERS = 1 << 20
 _LARGEST_SEQ = 10**12
@@ -102,7 +102,7 @@ def parse_hello(header: Header) -> Hello:
             f"this daemon speaks protocol {MAJOR}.{MINOR}, the client {_dotted(version)}: upgrade the older one"
         )
     client = _text(header, "client", 16)
-    if not _CLIENT_ID.fullmatch(client):
+    if not CLIENT_ID.fullmatch(client):
         raise ProtocolError(f"client id {_shown(client)} is not 16 hexadecimal digits")
     run_dir = _text(header, "run_dir", 4096)
     if not run_dir.startswith("/") or "\0" in run_dir:

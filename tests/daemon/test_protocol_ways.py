@@ -308,6 +308,14 @@ def test_call_that_refers_to_itself_fails(peer: RawPeer, payload_way: str) -> No
     assert [acks[seq][1] for seq in range(5)] == ["saved", "failed", "failed", "failed", "saved"]
 
 
+@pytest.mark.parametrize("client", ["\ud800", "a\n", '"', "ä" * 1000, ""])
+def test_reference_to_no_client_fails_with_its_name(peer: RawPeer, client: str) -> None:
+    """A name that no client can have is an error of that call, in words."""
+    peer.log(0, items=refer(client, 0))
+    (_, state, reason, *_) = peer.hear_acks(1)[0]
+    assert (state, reason[:55]) == ("failed", "an earlier image is one of a client of 16 hexadecimal d")
+
+
 def test_calls_of_two_clients_that_refer_to_each_other_fail(shared_daemon: Daemon, run_dir: Path) -> None:
     """A ring of references over several clients comes to an end as well."""
     other = "00000000000000bb"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pixlog.errors import InputError
+from pixlogd.headers import CLIENT_ID
 from pixlogd.rendering.media_file import EarlierFile, MediaFile
 from pixlogd.rendering.render import StoredImage
 from pixlogd.rundir.store import Placement
@@ -53,6 +54,10 @@ class Library:
         client, seq, index = data.get("client"), data.get("seq"), data.get("index", 0)
         if not isinstance(client, str) or type(seq) is not int or type(index) is not int:
             raise InputError(f"an earlier image is named by client, seq and index, got {dict(data)!r}")
+        if not CLIENT_ID.fullmatch(client):
+            raise InputError(
+                f"an earlier image is one of a client of 16 hexadecimal digits, got {client!r:.60}"
+            )
         images = self._images_of(client, seq)
         if not 0 <= index < len(images):
             raise InputError(
