@@ -104,4 +104,4 @@ print-python:
 
 # Without the stamps the next make installs the source tree again, and compiles.
 clean:
-	rm -rf dist build .venv-wheel $(VENV)/.installed-* daemon/pixlogd/encode/libpng_rows.so .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf dist build .venv-wheel $(VENV)/.installed-* daemon/pixlogd/encode/libpng_rows.so client/pixlog/sending/libstreamcopy.so .mypy_cache .ruff_cache .pytest_cache .hypothesis
