@@ -15,6 +15,9 @@ from pixlog.model.describe import Described, Item
 from pixlog.protocol import Header, PackedMap, pack_map
 
 _MOST_KINDS: Final = 1024
+_LONGEST_NBYTES: Final = (
+    16 << 10
+)  # with a key longer than that a frame might be too long, which is looked at then
 
 
 class CallHeaders:
@@ -23,7 +26,7 @@ class CallHeaders:
     def __init__(self, contract: str) -> None:
         self._contract = contract
         self.of_kind: dict[tuple[str, tuple[int, ...], np.dtype[Any]], PackedMap] = {}
-        """By key, shape and dtype: of the C-contiguous arrays that need no description and no warning."""
+        """By key, shape and dtype: of the C-contiguous arrays that need no description and no warning; none is long."""
         self._of_item: dict[tuple[str, int], tuple[Item, PackedMap]] = {}
 
     def pack(self, key: str, described: Described) -> PackedMap:
@@ -49,6 +52,6 @@ class CallHeaders:
         if type(data) is np.ndarray and described.buffers[0] is data and not described.warnings:
             if len(self.of_kind) >= _MOST_KINDS:
                 self.of_kind.clear()
-            if data.flags.c_contiguous:
+            if data.flags.c_contiguous and len(packed.entries) <= _LONGEST_NBYTES:
                 self.of_kind[key, data.shape, data.dtype] = packed
         return packed

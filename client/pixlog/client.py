@@ -298,7 +298,7 @@ class Client:
         receipt = Receipt(self._delivery, self.id, key, step)
         if self._is_child:
             self._connect_in_child()
-        self._delivery.submit(packed, {"step": step, "time": time.time()}, (array,), receipt)
+        self._delivery.submit_plain(packed, step, array, receipt)
         return receipt
 
     def _refuse(self, key: object, step: object, exc: Exception) -> Receipt:

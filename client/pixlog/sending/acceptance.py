@@ -6,6 +6,7 @@ half the time (:mod:`pixlog.log_tail`).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -52,3 +53,19 @@ def accept(
     elif moves or behind is not None:
         held_calls.hold(ledger, pending, moves, behind)
     ledger.admit(pending, nbytes)
+
+
+def accept_plain(
+    ledger: Ledger, header: PackedMap, step: int, receipt: Receipt, region: Region, nbytes: int
+) -> None:
+    """Locked: as :func:`accept`, for one buffer that lies in its region and nothing to say but step and time.
+
+    ``header`` is one of those that are packed for many calls, and no longer than a frame may be.
+    """
+    arena, time_s = region.arena, time.time()
+    if not arena.visible:
+        last: Header = {"step": step, "time": time_s, "buffers": [(0, nbytes)]}
+        accept(ledger, header, last, receipt, region, nbytes, (), None)
+        return
+    head = encode_log_in_arena(header, step, time_s, ledger.next_seq, arena.id, region.offset, nbytes)
+    ledger.admit(Pending(head, receipt, region, nbytes), nbytes)

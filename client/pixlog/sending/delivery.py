@@ -30,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pixlog.capture.source import Array
 from pixlog.errors import PixlogError
 from pixlog.notices import Notices
 from pixlog.options import ClientOptions
@@ -41,7 +42,7 @@ from pixlog.protocol import (
 )
 from pixlog.receipt import Receipt, State
 from pixlog.sending import held_calls
-from pixlog.sending.acceptance import accept
+from pixlog.sending.acceptance import accept, accept_plain
 from pixlog.sending.arena import SHARED_SUPPORTED, Arena, ArenaPool, Region
 from pixlog.sending.arrivals import Arrival, Arrivals
 from pixlog.sending.deferred_calls import DeferredCalls
@@ -210,6 +211,22 @@ class Delivery:
         except BaseException:
             give_up(receipt)  # the first thing that happens: nothing can come between
             raise
+
+    def submit_plain(self, header: PackedMap, step: int, array: Array, receipt: Receipt) -> None:
+        """As :meth:`submit`, for a C-contiguous array whose call says nothing but its step."""
+        nbytes = array.nbytes
+        if 0 < nbytes <= _COPIED_LOCKED_NBYTES and not self._in_child and not self._owns_lock():
+            ledger = self._ledger
+            with self._lock:
+                ledger.enter()
+                region = self._reservations.take(nbytes)
+                if region is not None:
+                    region.arena.put(region.offset, array)
+                    accept_plain(ledger, header, step, receipt, region, nbytes)
+                ledger.leave()
+            if region is not None:
+                return
+        self.submit(header, {"step": step, "time": time.time()}, (array,), receipt)
 
     def _submit_when_full(
         self, header: PackedMap, last: Header, pixels: Sequence[Pixels], nbytes: int, receipt: Receipt
