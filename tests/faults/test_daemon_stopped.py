@@ -32,11 +32,13 @@ def test_stopped_daemon_delays_no_call_and_everything_arrives(
         tmp_path / "trainer",
         run_dir=str(run_dir),
         shape=shape,
+        heed=str(tmp_path / "heed"),
         stop=str(tmp_path / "stop"),
         pause_s=0.02 if shape[0] < 1000 else 0.1,
     )
     trainer.wait_for("logged")
     with daemons.stopped(daemons.the_daemon_of(runtime_dir)):
+        (tmp_path / "heed").touch()
         began = time.monotonic()
         while time.monotonic() < began + stop_s:
             time.sleep(0.1)

@@ -85,7 +85,10 @@ def hold_start_lock(plan: Plan, speaker: Speaker) -> None:
 
 
 def log_at_pace(plan: Plan, speaker: Speaker) -> None:
-    """Log pictures with pauses until the file ``stop`` exists; say how long copies took, and calls by where to."""
+    """Log pictures with pauses until the file ``stop`` exists; say how long copies took, and calls by where to.
+
+    Told is what happened from the moment on in which the file ``heed`` exists.
+    """
     client = connect(plan, speaker)
     shape = tuple(plan["shape"])
     times: dict[str, list[Took]] = {"copy": [], "memory": [], "spill": []}
@@ -95,10 +98,12 @@ def log_at_pace(plan: Plan, speaker: Speaker) -> None:
     number = 0
     while not os.path.exists(plan["stop"]):
         picture[...] = numbered(number, shape)
-        times["copy"].append(timed(partial(np.copyto, spare, picture)))
-        took = timed(partial(client.log_image, "image", picture, step=number))
+        copied = timed(partial(np.copyto, spare, picture))
+        called = timed(partial(client.log_image, "image", picture, step=number))
         before, spilled_count = spilled_count, client.stats().spilled
-        times["spill" if spilled_count > before else "memory"].append(took)
+        if os.path.exists(plan["heed"]):
+            times["copy"].append(copied)
+            times["spill" if spilled_count > before else "memory"].append(called)
         speaker.say("logged", client.id, number)
         number += 1
         time.sleep(plan["pause_s"])
