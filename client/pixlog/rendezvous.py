@@ -4,6 +4,10 @@ The socket lies in a directory that only the user can enter, under a hash of the
 ``AF_UNIX`` paths end at 107 bytes and run directories do not.  Starting is elected by ``flock`` on a file beside
 the socket: whoever holds it tries to connect once more, then starts the daemon and waits for its word.  The
 kernel drops the lock of a process that dies, so no lock is ever stale.
+
+No other thread forks in the moment in which the daemon's process is made: the child would have a copy of the pipe by
+whose end :mod:`subprocess` learns that the program runs, and whoever starts the daemon would wait until that child
+ends.
 """
 
 from __future__ import annotations
@@ -16,16 +20,22 @@ import select
 import socket
 import stat
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pixlog.environment import PIXLOG_CONFIG, PIXLOG_RUNTIME_DIR
 from pixlog.errors import ConfigError, ConnectError, MissingExtra, RunDirError
 
+if TYPE_CHECKING:
+    import subprocess
+
 SOCKET_PATH_LIMIT_NBYTES = 107
 _RETRY_S = 0.02
+_FORK_PATIENCE_S = 1.0
 _MOST_STARTS = 5
 _REFUSALS = {"run-dir": RunDirError, "config": ConfigError}
 
@@ -184,16 +194,32 @@ def _let_go_of_inherited() -> None:
 
     Else the lock would outlive a parent that is killed, and the daemon would not see that its client is gone.
     """
+    global _spawning
+    _spawning = threading.RLock()
     while _lock_fds:
         os.close(_lock_fds.pop())
     for sock in list(_dialed):
         sock.close()
 
 
+def _before_fork() -> None:
+    _spawning.acquire(timeout=_FORK_PATIENCE_S)
+
+
+def _after_fork_in_parent() -> None:
+    if _spawning._is_owned():  # type: ignore[attr-defined]
+        _spawning.release()
+
+
 _lock_fds: set[int] = set()
 _dialed: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+_spawning = threading.RLock()  # a signal handler may fork in the middle of it
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go_of_inherited)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_let_go_of_inherited,
+    )
 
 
 def start_daemon(run_dir: str, path: Path, deadline: float) -> None:
@@ -202,10 +228,32 @@ def start_daemon(run_dir: str, path: Path, deadline: float) -> None:
     The process is not a child of the caller: Ctrl-C does not reach it and the caller has nothing to reap.
     Raises MissingExtra, RunDirError, ConfigError or ConnectError with the daemon's own words when it cannot start.
     """
-    import subprocess
-
     if not sys.executable:
         raise ConnectError("cannot start the daemon: sys.executable is empty; start  pixlogd serve  yourself")
+    with _spawning:
+        process, ready_fd = _spawn(run_dir, path)
+    try:
+        try:
+            word = _read_word(ready_fd, deadline)
+        finally:
+            process.wait()  # for the daemon's parent, which ends before the daemon begins
+    finally:
+        os.close(ready_fd)
+    if word.startswith("missing "):
+        _, extra, package = word.split(" ", 2)
+        raise MissingExtra("the pixlog daemon", extra, package)
+    kind, _, message = word.partition(" ")
+    if kind in _REFUSALS:
+        raise _REFUSALS[kind](message)
+    # Another daemon that came first, such as one that a process asked for and then died, is as good.
+    if word not in ("ready", "") and kind != "served":
+        raise ConnectError(word)
+
+
+def _spawn(run_dir: str, path: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """Make the process that becomes the daemon; return it and a descriptor that its word can be read from."""
+    import subprocess
+
     ready_fd, write_fd = os.pipe()
     try:
         arguments = ["--run-dir", run_dir, "--socket", str(path), "--ready-fd", str(write_fd)]
@@ -219,25 +267,12 @@ def start_daemon(run_dir: str, path: Path, deadline: float) -> None:
             cwd="/",
             env=_daemon_environment(),
         )
-        os.close(write_fd)
-        write_fd = -1
-        try:
-            word = _read_word(ready_fd, deadline)
-        finally:
-            process.wait()  # for the daemon's parent, which ends before the daemon begins
-    finally:
+    except BaseException:
         os.close(ready_fd)
-        if write_fd >= 0:
-            os.close(write_fd)
-    if word.startswith("missing "):
-        _, extra, package = word.split(" ", 2)
-        raise MissingExtra("the pixlog daemon", extra, package)
-    kind, _, message = word.partition(" ")
-    if kind in _REFUSALS:
-        raise _REFUSALS[kind](message)
-    # Another daemon that came first, such as one that a process asked for and then died, is as good.
-    if word not in ("ready", "") and kind != "served":
-        raise ConnectError(word)
+        raise
+    finally:
+        os.close(write_fd)
+    return process, ready_fd
 
 
 def _daemon_environment() -> dict[str, str]:
