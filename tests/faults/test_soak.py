@@ -20,6 +20,7 @@ SAMPLES = 20
 SETTLED_AFTER = SAMPLES // 4
 SLACK_NBYTES = 3 * MIB
 SLACK_DESCRIPTORS = 8  # files that workers have open in the moment of a sample
+SLACK_THREADS = 2  # a pool begins another, up to its size, when a job finds none idle
 Samples = list[dict[str, int]]
 
 
@@ -54,7 +55,7 @@ def assert_flat(samples: Samples, who: str) -> str:
     )
     assert grown <= SLACK_NBYTES, words
     assert last["descriptors"] <= first["descriptors"] + SLACK_DESCRIPTORS, words
-    assert last["threads"] <= first["threads"], words
+    assert last["threads"] <= first["threads"] + SLACK_THREADS, words
     return words
 
 
