@@ -15,9 +15,8 @@ from pixlog.model.describe import Described, Item
 from pixlog.protocol import Header, PackedMap, pack_map
 
 _MOST_KINDS: Final = 1024
-_LONGEST_NBYTES: Final = (
-    16 << 10
-)  # with a key longer than that a frame might be too long, which is looked at then
+_LONGEST_NBYTES: Final = 16 << 10
+"""Of what is remembered; whether a frame is too long is looked at where its key, say, is longer than that."""
 
 
 class CallHeaders:

@@ -57,39 +57,30 @@ AVX512 static inline void stream_line_avx512(char *to, const char *from) {
     _mm512_stream_si512((__m512i *)to, _mm512_loadu_si512(from));
 }
 
-/* Both copy nbytes between places that do not overlap, at any addresses.  The last block and what follows it are copied
- * in order, with nothing left to ask for: not even a prefetch goes outside of the source. */
+/* Copies nbytes between places that do not overlap, at any addresses.  The last block and what follows it are copied in
+ * order, with nothing left to ask for: not even a prefetch goes outside of the source.  A macro, because a function is
+ * compiled for one set of instructions. */
+#define STREAM_COPY(to, from, nbytes, stream_line)                    \
+    size_t at = copy_head(to, from, nbytes);                          \
+    for (; at + 2 * BLOCK <= nbytes; at += BLOCK) {                   \
+        for (size_t run = 0; run < BLOCK / RUN; run++) {              \
+            size_t start = at + nth_run(run);                         \
+            for (size_t i = start; i < start + RUN; i += LINE) {      \
+                _mm_prefetch(from + i + BLOCK, _MM_HINT_T2);          \
+                stream_line(to + i, from + i);                        \
+            }                                                         \
+        }                                                             \
+    }                                                                 \
+    for (; at + LINE <= nbytes; at += LINE) stream_line(to + at, from + at); \
+    memcpy(to + at, from + at, nbytes - at);                          \
+    _mm_sfence();
 
 EXPORT void pixlog_stream_copy_sse2(char *to, const char *from, size_t nbytes) {
-    size_t at = copy_head(to, from, nbytes);
-    for (; at + 2 * BLOCK <= nbytes; at += BLOCK) {
-        for (size_t run = 0; run < BLOCK / RUN; run++) {
-            size_t start = at + nth_run(run);
-            for (size_t i = start; i < start + RUN; i += LINE) {
-                _mm_prefetch(from + i + BLOCK, _MM_HINT_T2);
-                stream_line_sse2(to + i, from + i);
-            }
-        }
-    }
-    for (; at + LINE <= nbytes; at += LINE) stream_line_sse2(to + at, from + at);
-    memcpy(to + at, from + at, nbytes - at);
-    _mm_sfence();
+    STREAM_COPY(to, from, nbytes, stream_line_sse2)
 }
 
 AVX512 EXPORT void pixlog_stream_copy_avx512(char *to, const char *from, size_t nbytes) {
-    size_t at = copy_head(to, from, nbytes);
-    for (; at + 2 * BLOCK <= nbytes; at += BLOCK) {
-        for (size_t run = 0; run < BLOCK / RUN; run++) {
-            size_t start = at + nth_run(run);
-            for (size_t i = start; i < start + RUN; i += LINE) {
-                _mm_prefetch(from + i + BLOCK, _MM_HINT_T2);
-                stream_line_avx512(to + i, from + i);
-            }
-        }
-    }
-    for (; at + LINE <= nbytes; at += LINE) stream_line_avx512(to + at, from + at);
-    memcpy(to + at, from + at, nbytes - at);
-    _mm_sfence();
+    STREAM_COPY(to, from, nbytes, stream_line_avx512)
 }
 
 /* Whether the processor has what the second one needs and is none of those, Skylake for one, that run slower for a while
