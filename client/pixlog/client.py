@@ -52,8 +52,9 @@ _STOP_S = 0.2
 _LEAVE_S = 0.7
 _LEAVE_MOST_S = 10.0
 _LEAVE_SHARE = 0.2
-_CHILD_CONNECT_S = 0.5
-_CHILD_PATIENCE_S = 0.5
+# A forked child that meets a slow daemon twice still ends within a second: both, and the 0.1 s of a first arena.
+_CHILD_CONNECT_S = 0.4
+_CHILD_PATIENCE_S = 0.4
 _PLAIN = (np.ndarray, DeviceArray)
 
 
