@@ -66,7 +66,7 @@ def run(form: Form, directory: Path, *, peers: bool = True) -> Report:
         absent = {peer.name: "left out on request" for peer in PEERS}
     loads = form.pick(
         [Load("256²", 3, 6, 3, 12, 1)],
-        [Load("256²", 6, 40, 8, 240, 5), Load("1080p", 2, 12, 2, 32, 4)],
+        [Load("256²", 6, 40, 8, 240, 8), Load("1080p", 2, 12, 2, 32, 8)],
     )
     report.figures["versions"] = {peer.name: peer.version() for peer in present}
     with (
