@@ -107,10 +107,12 @@ class Library:
         return images
 
     def _row_of(self, client: str, seq: int) -> dict[str, Any] | None:
+        """Return the row of one call; a line that only names the call, in its meta or input, is another's."""
         needle = f'"client":"{client}","seq":{seq},'.encode()
-        for row in self._rows():
-            if needle in row:
-                return _parse(row)
+        for line in self._rows():
+            row = _parse(line) if needle in line else None
+            if row is not None and (row.get("client"), row.get("seq")) == (client, seq):
+                return row
         return None
 
     def _read_homes(self) -> dict[tuple[str, str], _Home]:

@@ -1,0 +1,49 @@
+"""Which stored image a call means that names an earlier one by its receipt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pixlog.errors import InputError
+from pixlogd.rundir.library import Library, NotThereYet
+from wire_frames import CLIENT
+from written_runs import WrittenRun, gray
+
+NAMED = {"client": CLIENT, "seq": 1}
+OTHER = "00000000000000bb"
+
+
+def _library(run_dir: Path, *, on_its_way: bool = False) -> Library:
+    return Library(run_dir, lambda client, seq: on_its_way)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({"meta": {**NAMED, "why": "made of it"}}, id="meta"),
+        pytest.param(
+            {"input": [{"kind": "ref", **NAMED, "index": 0}]}, id="input of a call that shows it too"
+        ),
+    ],
+)
+@pytest.mark.parametrize("by", [CLIENT, OTHER])
+def test_a_row_that_names_a_call_is_not_taken_for_it(run_dir: Path, more: dict[str, Any], by: str) -> None:
+    """The image of a receipt is the one of its own row, though rows before it hold the receipt's client and number."""
+    run = WrittenRun(run_dir)
+    run.image("made of it", 0, gray(1), seq=5, client=by, **more)
+    meant = run.image("meant", 0, gray(2, width=9), seq=1, client=CLIENT)
+    found = _library(run_dir).find(NAMED)
+    assert (found.path, found.width) == (meant["value"]["path"], 9)
+
+
+def test_a_call_that_is_only_named_is_waited_for_or_refused(run_dir: Path) -> None:
+    """A row that holds the receipt of a call is no sign of that call: it is on its way, or it is not in the run."""
+    run = WrittenRun(run_dir)
+    run.image("made of it", 0, seq=5, client=CLIENT, meta={**NAMED, "why": "made of it"})
+    with pytest.raises(NotThereYet):
+        _library(run_dir, on_its_way=True).find(NAMED)
+    with pytest.raises(InputError, match=f"the earlier call {CLIENT}/1 is not in this run"):
+        _library(run_dir).find(NAMED)
