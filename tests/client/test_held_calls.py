@@ -198,6 +198,31 @@ def test_close_ends_though_a_copy_never_does(
     assert device.unlocked == []
 
 
+def test_close_leaves_exactly_what_the_daemon_did_not_get(
+    daemon: ScriptedDaemon,
+    connect: Connect,
+    device: HostDevice,
+    run_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With held calls and one behind them cut off by a full socket, each is the daemon's or in the spill."""
+    monkeypatch.setattr("pixlog.sending.link._SEND_BUFFER_NBYTES", 64 << 10)
+    client = connect(buffer_bytes="32MiB")
+    daemon.hears.clear()
+    link = client._delivery._link
+    while not link.waiting_count:
+        held = [client.log_image("held", device.take(image(number))) for number in range(50)]
+        device.go(len(held))
+        wait_until(lambda: not len(client._delivery._arrivals))
+        last = client.log_image("host", image(0))
+    client.close(timeout_s=0.1)
+    left = [read_spill_file(path) for path in (run_dir / "spill").iterdir()]
+    left_seqs = {log.seq for file in left if file is not None for log in file.logs}
+    assert last.seq in left_seqs
+    daemon.hears.set()
+    wait_until(lambda: {log.seq for log in daemon.logs} | left_seqs == set(range(last.seq + 1)))
+
+
 def test_pages_are_locked_once_and_unlocked_at_the_end(
     daemon: ScriptedDaemon, connect: Connect, device: HostDevice, payload_way: str
 ) -> None:

@@ -27,6 +27,7 @@ class ScriptedDaemon:
     ``limits`` go into WELCOME.  ``takes_arenas`` is how many arenas are taken before they are refused.  With
     ``acknowledges`` every call is saved at once, otherwise :meth:`acknowledge` says when.  ``greeting`` replaces
     the answer to HELLO: bytes to send before hanging up; ``behind_welcome`` is sent in one breath with WELCOME.
+    While ``hears`` is clear nothing more is received.
     """
 
     def __init__(self) -> None:
@@ -37,6 +38,8 @@ class ScriptedDaemon:
         self.greeting_in_pieces = False
         self.behind_welcome = b""
         self.listening = True
+        self.hears = threading.Event()
+        self.hears.set()
         self.hellos: list[Hello] = []
         self.logs: list[Log] = []
         self.pixels: dict[int, bytes] = {}
@@ -106,6 +109,7 @@ class ScriptedDaemon:
 
     def close(self) -> None:
         """Hang up on everybody."""
+        self.hears.set()
         for connection in self._connections:
             connection.end()
 
@@ -155,6 +159,7 @@ class _Connection:
     def _serve(self) -> None:
         with contextlib.suppress(OSError):
             while self._session.state is not State.CLOSED:
+                self._daemon.hears.wait()
                 buffer = self._session.get_buffer()
                 data, descriptors, _, _ = socket.recv_fds(self.sock, min(len(buffer), 1 << 18), 4)
                 if not data:

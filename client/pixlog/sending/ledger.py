@@ -151,9 +151,9 @@ class Ledger:
             self.arrivals.watch(pending.receipt.seq, pending.arrival)
 
     def next_late(self) -> tuple[int, int]:
-        """Locked: return the place, among all that were sent, of a call that is sent late, now."""
+        """Locked: return the place, among all that were sent, of a call that is sent late, now: behind the last one."""
         self._late_count += 1
-        return self.next_seq, self._late_count
+        return self.next_seq - 1, self._late_count
 
     @property
     def kept_nbytes(self) -> int:

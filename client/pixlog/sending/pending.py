@@ -23,8 +23,8 @@ class Pending:
     marks a call that ended here, of which the user was told when it did.
 
     A call is *held* while its pixels are still on their way from a device (``arrival``), or while the call that it
-    points at, number ``behind``, is.  ``late`` is the place, among all that were sent, of one that was held: before
-    the call with its first number, after those with a smaller second.
+    points at, number ``behind``, is.  ``late`` is the place, among all that were sent, of one that was held: behind
+    the call with its first number, before the next, and behind those with a smaller second.
     """
 
     head: bytes
