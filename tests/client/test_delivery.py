@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 import pixlog
 from pixlog.protocol import Kind, encode_head
+from pixlog.sending.pending import Pending
 from pixlog.sending.spill import Spill
 from pixlogd.headers import InSpill
 from pixlogd.rundir.spill_files import read_spill_file
@@ -108,6 +110,34 @@ def test_pending_calls_are_said_again_after_a_cut(daemon: ScriptedDaemon, connec
     daemon.acknowledge([*pending, 20])
     assert client.flush(timeout_s=scaled_s(10)) == 0
     assert client.stats().reconnects == 1
+
+
+def test_call_accepted_while_the_client_says_who_it_is_is_not_said_to_be_known(
+    daemon: ScriptedDaemon, connect: Connect
+) -> None:
+    """The number from which a fresh connection resumes is never above one that another thread was just given."""
+    client = connect()
+    daemon.acknowledges = True
+    log_images(client, 3)
+    assert client.flush(timeout_s=scaled_s(10)) == 0
+    ledger = client._delivery._ledger
+
+    class LetsAnotherThreadRun(dict[int, Pending]):
+        """What is pending, where another thread has its turn right after each copy."""
+
+        def copy(self) -> dict[int, Pending]:
+            copied = dict(self)
+            if threading.current_thread().name == "pixlog-link" and ledger.next_seq == 3:
+                other = threading.Thread(target=client.log_image, args=("k", image(3)))
+                other.start()
+                other.join()
+            return copied
+
+    ledger.pending = LetsAnotherThreadRun(ledger.pending)
+    daemon.cut()
+    assert daemon.wait_for_hellos(2)[1].resume == 3
+    assert client.flush(timeout_s=scaled_s(10)) == 0
+    assert client.stats().saved == 4
 
 
 def test_calls_wait_while_nobody_listens(daemon: ScriptedDaemon, connect: Connect) -> None:

@@ -219,8 +219,13 @@ class Ledger:
     # Who this is
 
     def hello(self) -> Header:
-        """Return the header of HELLO: who this is, and the lowest number that is not acknowledged."""
-        resume = min(self.pending.copy(), default=self.next_seq)
+        """Return the header of HELLO: who this is, and the lowest number that is not acknowledged.
+
+        Without the lock, so the order counts.  A call that another thread accepts meanwhile has no number below the
+        next one, which is read first, and one that is packed meanwhile is in its block before it leaves the others.
+        """
+        next_seq = self.next_seq
+        resume = min(self.pending.copy(), default=next_seq)
         if (packed := self.packed.lowest_seq) is not None:
             resume = min(resume, packed)
-        return {**self.identity, "resume": resume, "again": self.next_seq > 0}
+        return {**self.identity, "resume": min(resume, next_seq), "again": next_seq > 0}
