@@ -331,12 +331,14 @@ class Server:
         # What is being worked on goes into the spill too: whoever ends this daemon may not wait for it.
         left = [self.recovery.leave(run, self.pipeline.unwritten(run)) for run in self.runs.values()]
         finished = asyncio.ensure_future(self.pipeline.finish())
-        spilled = await asyncio.gather(*left)
+        spilled = await asyncio.gather(*left, return_exceptions=True)
         await asyncio.wait((finished,))
         if (exc := finished.exception()) is not None:
             log.error("! what the workers had finished was not written down: %s", exc, exc_info=exc)
         for run, paths in zip(self.runs.values(), spilled, strict=True):
-            if not self.pipeline.unwritten(run):
+            if isinstance(paths, BaseException):
+                log.error("! %s: what waited was not spilled: %s", run.run_dir, paths, exc_info=paths)
+            elif not self.pipeline.unwritten(run):
                 self.recovery.take_back(paths)
         for connection in list(self.connections):
             connection.close()

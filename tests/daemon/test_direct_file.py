@@ -64,6 +64,29 @@ def test_direct_file_says_when_the_disk_is_full() -> None:
     assert open_count() == before
 
 
+def overfill(path: Path) -> None:
+    """Write what fits, then what does not, and cut the file back."""
+    with DirectFile(path) as file:
+        file.write(b"x" * 5000)
+        file.flush()
+        file.write(b"y" * 100_000)
+        try:
+            file.flush()
+        finally:
+            assert 5000 <= file.written_nbytes < file.nbytes == 105_000
+            file.end_at(5000)
+
+
+def test_direct_file_lets_the_error_of_a_full_disk_through() -> None:
+    """What leaves the block is the disk's own error, and the bytes that it had taken are known and can be cut."""
+    before = open_count()
+    with tiny_disk(nbytes=64 * 1024) as disk:
+        with pytest.raises(OSError, match="No space left"):
+            overfill(disk / "file")
+        assert (disk / "file").read_bytes() == b"x" * 5000
+    assert open_count() == before
+
+
 def test_direct_file_is_never_one_that_exists(tmp_path: Path) -> None:
     """A name that is taken is an error, and the file under it stays as it is."""
     (tmp_path / "file").write_bytes(b"old")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,8 @@ from daemon_rooms import client_of, entry_of, open_run
 from pixlogd.payload import SpilledPayload
 from pixlogd.rundir.open_run import ClientRecord, Entry, OpenRun
 from pixlogd.rundir.spill_files import NOT_WRITTEN, read_spill_file
-from pixlogd.rundir.spill_writing import write_raw
+from pixlogd.rundir.spill_writing import NotAllSpilled, write_raw
+from small_disks import tiny_disk
 from wire_frames import gray_pixels, log_header
 
 MARK = "node1-1-1"
@@ -71,3 +74,39 @@ def test_every_announced_call_is_there_wherever_the_file_ends(run: OpenRun, tmp_
         seen.add(len(whole))
     assert seen == {0, 1, 2, 3, 4, 5}
     assert announced_nbytes < len(data) - 5 * len(gray_pixels(0))
+
+
+def test_full_disk_keeps_whole_frames_and_counts_the_rest(run: OpenRun) -> None:
+    """Files end behind what is whole, so the room of a torn image is free again; every other call is lost by name."""
+    large, small = (client_of(run, client=f"{number:016x}") for number in range(2))
+    noise = os.urandom(40_000)
+    entries = [
+        *(entry_of(large, log_header(seq, buffers=[[0, len(noise)]]), noise) for seq in range(5)),
+        *calls_of(small),
+    ]
+    with tiny_disk(nbytes=112 * 1024) as disk:
+        with pytest.raises(NotAllSpilled, match="No space left") as caught:
+            write_raw(disk / "spill", MARK, entries)
+        files = [file for path in caught.value.paths if (file := read_spill_file(path)) is not None]
+        assert [([log.seq for log in file.logs], [log.seq for log in file.lost]) for file in files] == [
+            ([0, 1], [2, 3, 4]),
+            ([0, 1, 2, 3, 4], []),
+        ]
+        assert caught.value.lost_count == 3
+        assert sorted(path.name for path in (disk / "spill").iterdir()) == [
+            path.name for path in caught.value.paths
+        ]
+        assert caught.value.paths[0].stat().st_size < 3 * len(noise)
+
+
+def test_disk_without_room_for_a_name_keeps_no_file(run: OpenRun) -> None:
+    """Where not even one announcement fits, all calls are lost and no file is left over."""
+    with tiny_disk(nbytes=64 * 1024) as disk:
+        (disk / "spill").mkdir()
+        with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
+            while filler.write(bytes(4096)):
+                pass
+        with pytest.raises(NotAllSpilled, match="No space left") as caught:
+            write_raw(disk / "spill", MARK, calls_of(client_of(run)))
+        assert (caught.value.paths, caught.value.lost_count) == ([], 5)
+        assert list((disk / "spill").iterdir()) == []

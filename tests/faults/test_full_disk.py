@@ -163,7 +163,7 @@ def test_full_disk_at_the_end_of_training_loses_nothing(
 def test_daemon_gives_up_on_a_disk_that_refuses_for_good(
     runtime_dir: Path, noise: Noise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With its clients gone and no space for ``give_up_s``, a daemon ends, and leaves a run in order."""
+    """With its clients gone and no space for ``give_up_s``, a daemon says what is lost and ends; the run is sound."""
     monkeypatch.setenv("PIXLOG_GIVE_UP_S", "1")
     with disk_of(runtime_dir, 2**20 + ROUND_NBYTES) as disk:
         run = disk / "run"
@@ -174,6 +174,9 @@ def test_daemon_gives_up_on_a_disk_that_refuses_for_good(
                 log_all(client, noise, 20)
                 assert client.close(timeout_s=0.5).pending > 0
                 wait_until(lambda: daemons.gone(runtime_dir), timeout_s=30)
+            said = (run / "daemon.log").read_text()
+            assert "20 calls could not be spilled" in said, said
+            assert "crashed" not in said, said
         with pixlog.connect(run) as client:
             client.log_image("noise", noise())
         account = check_accounts(run)

@@ -68,8 +68,22 @@ class DirectFile:
         if self._filled_nbytes:
             was_direct = self._direct
             self._set_direct(False)
-            self._write_at(self._buffer[: self._filled_nbytes], self._position)
+            self._write_first(self._filled_nbytes)
             self._set_direct(was_direct)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that were appended, whether they are written or wait."""
+        return self._position + self._filled_nbytes
+
+    @property
+    def written_nbytes(self) -> int:
+        """Bytes that the disk has taken, after an error in the middle of something too."""
+        return os.fstat(self._fd).st_size
+
+    def end_at(self, nbytes: int) -> None:
+        """Cut the file to its first ``nbytes``, all of them written; nothing is appended after that."""
+        os.ftruncate(self._fd, nbytes)
 
     def close(self) -> None:
         """Close the file; what was not flushed is not written."""
@@ -82,22 +96,23 @@ class DirectFile:
         filled = self._filled_nbytes
         whole = filled - filled % _BLOCK_NBYTES
         if whole:
-            self._write_at(self._buffer[:whole], self._position)
+            self._write_first(whole)
             self._buffer[: filled - whole] = self._buffer[whole:filled]
             self._position += whole
             self._filled_nbytes = filled - whole
 
-    def _write_at(self, view: memoryview, position: int) -> None:
-        while view:
-            try:
-                count = os.pwrite(self._fd, view, position)
-            except OSError as exc:
-                if exc.errno != errno.EINVAL or not self._direct:
-                    raise
-                self._set_direct(False)
-                continue
-            position += count
-            view = view[count:]
+    def _write_first(self, nbytes: int) -> None:
+        """Write the first bytes of the buffer at their place in the file."""
+        written = 0
+        while written < nbytes:
+            # Released here and now: the traceback of an error would keep the slice, and with it the memory, open.
+            with self._buffer[written:nbytes] as view:
+                try:
+                    written += os.pwrite(self._fd, view, self._position + written)
+                except OSError as exc:
+                    if exc.errno != errno.EINVAL or not self._direct:
+                        raise
+                    self._set_direct(False)
 
     def _set_direct(self, direct: bool) -> None:
         if direct == self._direct:

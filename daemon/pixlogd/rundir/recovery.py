@@ -33,7 +33,7 @@ from pixlogd.rundir.spill_files import (
     read_spill_file,
     set_aside,
 )
-from pixlogd.rundir.spill_writing import write_raw
+from pixlogd.rundir.spill_writing import NotAllSpilled, write_raw
 
 log = logging.getLogger("pixlogd")
 
@@ -84,12 +84,19 @@ class Recovery:
         """Write calls raw into the spill, as fast as the disk goes; return the files."""
         if not entries:
             return []
+        trouble: OSError | None = None
         try:
             paths = await asyncio.to_thread(write_raw, run.run_dir / "spill", self._mark, entries)
+            lost_count = 0
+        except NotAllSpilled as exc:
+            paths, lost_count, trouble = exc.paths, exc.lost_count, exc
         except OSError as exc:
-            log.error("! %s: %d calls could not be spilled: %s", run.run_dir, len(entries), exc)
-            return []
-        log.warning("x %s: %d calls spilled for the next daemon", run.run_dir, len(entries))
+            paths, lost_count, trouble = [], len(entries), exc
+        if lost_count:
+            log.error("! %s: %d calls could not be spilled: %s", run.run_dir, lost_count, trouble)
+        if lost_count < len(entries):
+            spilled_count = len(entries) - lost_count
+            log.warning("x %s: %d calls spilled for the next daemon", run.run_dir, spilled_count)
         return paths
 
     @staticmethod
