@@ -343,6 +343,21 @@ def test_drops_while_nobody_listens_take_little_memory_and_keep_their_rows(
     assert client.stats().accepted == client.stats().saved + client.stats().dropped
 
 
+def test_packing_wakes_who_waits_for_a_dropped_call(daemon: ScriptedDaemon, connect: Connect) -> None:
+    """A receipt that turns final without a daemon ends the wait for it at once, not at its time limit."""
+    client = connect(buffer_bytes="64KiB", on_full="drop_newest")
+    daemon.listening = False
+    daemon.cut()
+    wait_until(lambda: not client._delivery._link.up)
+    receipt = client.log_image("k", image(0, 100_000))
+    waiting = threading.Thread(target=receipt.wait, args=(scaled_s(60),), daemon=True)
+    waiting.start()
+    log_images(client, 1100, 100_000)
+    assert receipt.state == "dropped"
+    waiting.join(scaled_s(10))
+    assert not waiting.is_alive()
+
+
 def test_packed_drops_are_left_in_the_spill_when_nobody_comes(
     daemon: ScriptedDaemon, connect: Connect, run_dir: Path
 ) -> None:

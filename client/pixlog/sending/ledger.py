@@ -189,6 +189,10 @@ class Ledger:
                     self.notices.note(kind_of(note), pending.receipt.key, note)
                 del self.pending[seq]  # last: who sees it gone, without the lock, may look at all the rest
             self.leave()
+        self.wake_waiters()
+
+    def wake_waiters(self) -> None:
+        """Without the lock: have whoever waits look again, for calls were settled."""
         if self._waiter_count:
             with self._settled:
                 self._settled.notify_all()

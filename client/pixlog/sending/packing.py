@@ -42,6 +42,7 @@ class Packing:
                     for seq, _ in calls:
                         del ledger.pending[seq]
             ledger.leave()
+        ledger.wake_waiters()
 
     def unpack(self) -> None:
         """Locked: say a block of calls that are over, when those before it have their rows."""
