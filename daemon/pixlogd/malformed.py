@@ -95,6 +95,7 @@ _DATA_OPTIONS: Final[Mapping[str, Check]] = {
     "index": _whole,
     "icc": _whole,
     "palette": _map_of(_anything),
+    "transparency": lambda value: _whole(value) or (isinstance(value, list) and all(map(_whole, value))),
 }
 _OPTIONS: Final[Mapping[str, Check]] = {
     "caption": _text,

@@ -1,5 +1,7 @@
 """PIL images of every mode and image files that are encoded already."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -113,6 +115,87 @@ def test_pil_transparent_palettes_are_kept() -> None:
     source.putpalette([10, 20, 30, 40, 50, 60, 70, 80], "RGBA")
     image = Call().add_pil(source).decode().convert("RGBA")
     assert [image.getpixel((x, 0)) for x in (0, 1)] == [(10, 20, 30, 40), (50, 60, 70, 80)]
+
+
+def _with_transparent_colour(mode: str, told: object) -> Image.Image:
+    """Return a picture that has a transparent colour and no alpha channel, as it comes from a file."""
+    file = io.BytesIO()
+    _gradient(mode).save(file, "png", transparency=told)
+    image = Image.open(file)
+    image.load()
+    assert image.mode == mode
+    assert "transparency" in image.info
+    return image
+
+
+TRANSPARENT = [
+    pytest.param("1", 255, "LA", id="black or white"),
+    pytest.param("L", int(np.asarray(_gradient("L"))[2, 3]), "LA", id="gray"),
+    pytest.param("RGB", (0, 1, 2), "RGBA", id="colour"),
+    pytest.param("P", int(np.asarray(_gradient("P"))[2, 3]), "P", id="palette entry"),
+    pytest.param("P", bytes([0, 128, 255, 7]), "P", id="palette alphas"),
+]
+
+
+@pytest.mark.parametrize(("mode", "told", "saved"), TRANSPARENT)
+def test_pil_transparent_colours_are_kept(mode: str, told: object, saved: str) -> None:
+    """A transparent colour becomes the alpha that Pillow makes of it."""
+    source = _with_transparent_colour(mode, told)
+    expected = np.asarray(source.convert("RGBA"))
+    image = Call().add_pil(source).decode()
+    assert image.mode == saved
+    assert np.array_equal(np.asarray(image.convert("RGBA")), expected)
+    assert np.array_equal(np.asarray(Call().add_pil(source, mode="RGBA").decode()), expected)
+
+
+@pytest.mark.parametrize(("mode", "told", "saved"), TRANSPARENT)
+def test_wandb_contract_saves_pil_images_without_their_transparent_colour(
+    mode: str, told: object, saved: str
+) -> None:
+    """wandb.Image 0.18.0 tells Pillow to leave it out, so that the file is the one of the opaque picture."""
+    source = _with_transparent_colour(mode, told)
+    opaque = source.copy()
+    del opaque.info["transparency"]
+    files = [Call("wandb").add_pil(image).render().new_files[0].data for image in (source, opaque)]
+    assert bytes(files[0]) == bytes(files[1])
+
+
+def test_pil_transparent_colours_follow_the_order_of_channels() -> None:
+    """With color="BGR" the transparent pixels are those that Pillow names."""
+    source = _with_transparent_colour("RGB", (0, 1, 2))
+    image = Call().add_pil(source, color="BGR").decode()
+    assert image.getchannel("A").tobytes() == source.convert("RGBA").getchannel("A").tobytes()
+    assert image.getpixel((0, 0)) == (2, 1, 0, 0)
+
+
+def test_pil_transparent_palette_entries_may_lie_beyond_the_palette() -> None:
+    """GIFs name an entry that is not there; what the palette holds is kept."""
+    source = _gradient("P")
+    source.putpalette([10, 20, 30, 40, 50, 60])
+    source.info["transparency"] = 9
+    image = Call().add_pil(source).decode().convert("RGBA")
+    assert np.array_equal(np.asarray(image)[:, :, 3] == 0, np.asarray(source) == 9)
+
+
+def test_pil_transparent_levels_of_sixteen_bits_are_told_of() -> None:
+    """Gray of 16 bits keeps its levels; that its transparent one is lost is said in a note."""
+    source = _gradient("I;16")
+    source.info["transparency"] = 7000
+    call = Call().add_pil(source)
+    assert np.array_equal(pixels_of(call.decode()), np.asarray(source))
+    assert "transparent level 7000" in call.render().notes[0]
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [("L", 256), ("L", [1, 2, 3]), ("RGB", 7), ("RGB", [1, 2]), ("P", [256]), ("P", [0] * 257), ("LA", 7)],
+)
+def test_pil_transparency_that_does_not_fit_the_mode_is_refused(mode: str, told: object) -> None:
+    """What no Pillow image says is an error that names it."""
+    call = Call().add_pil(_gradient(mode))
+    call.header["items"][0]["data"]["transparency"] = told
+    with pytest.raises(InputError, match=rf"transparency=.*mode '{mode}'"):
+        call.render()
 
 
 @pytest.mark.parametrize("file_type", ["jpg", "bmp", "webp", "gif", "tiff"])

@@ -83,6 +83,29 @@ def test_pil_colour_profile_is_kept() -> None:
     assert bytes(described.buffers[described.items[0]["data"]["icc"]]) == profile
 
 
+@pytest.mark.parametrize(
+    ("mode", "told", "travels"),
+    [
+        ("1", 255, 255),
+        ("L", 7, 7),
+        ("RGB", (1, 2, 3), [1, 2, 3]),
+        ("P", 7, 7),
+        ("P", b"\0\x80", [0, 128]),
+        ("I;16", 40_000, 40_000),
+        ("L", 256, None),
+        ("L", "none", None),
+        ("RGB", 7, None),
+        ("P", b"", None),
+        ("RGBA", (1, 2, 3), None),
+    ],
+)
+def test_pil_transparent_colour_travels_with_its_image(mode: str, told: object, travels: object) -> None:
+    """The transparent colour that an image was opened with goes along; what Pillow does not take there is left out."""
+    picture = _picture(mode)
+    picture.info["transparency"] = told
+    assert describe(picture).items[0]["data"].get("transparency") == travels
+
+
 def test_pil_image_opened_from_file_is_decoded(tmp_path: Path) -> None:
     """A lazily opened image is read at the call, so that closing and removing the file is harmless."""
     path = tmp_path / "a.png"

@@ -115,6 +115,21 @@ def test_image_property_swaps_colours(color: str, channels: int) -> None:
     assert np.asarray(image.image)[0, 0, 0] == array[0, 0, 2]
 
 
+@pytest.mark.parametrize("contract", ["pixlog", "wandb"])
+@pytest.mark.parametrize(
+    ("mode", "told"), [("1", 255), ("L", 7), ("RGB", (7, 8, 9)), ("P", 7), ("P", b"\0\x80"), ("I;16", 7)]
+)
+def test_image_property_shows_transparent_colours(mode: str, told: object, contract: str) -> None:
+    """A transparent colour is alpha where the stored picture has it."""
+    picture = PilImage.frombytes(mode, (8, 2), bytes(range(48))[: len(PilImage.new(mode, (8, 2)).tobytes())])
+    picture.info["transparency"] = told
+    image = Image(picture, contract=contract)
+    _assert_shows_what_is_stored(image)
+    assert image.image is not None
+    shows_it = image.image.has_transparency_data
+    assert shows_it == (contract == "pixlog" and mode != "I;16")
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I", "I;16", "F", "CMYK"])
 def test_image_property_shows_pil_images(mode: str) -> None:
     """A PIL image is shown in its own mode, mode I with the 16 bits that are stored, F by the range rules."""

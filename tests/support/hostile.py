@@ -207,6 +207,7 @@ _HEADER_NAMES: Final = (
         "mode",
         "suffix",
         "palette",
+        "transparency",
         "icc",
         "grouping",
         "arena",

@@ -54,6 +54,8 @@ class Call:
         if image.mode in ("P", "PA") and image.palette is not None:
             mode = "RGBA" if image.palette.mode == "RGBA" else "RGB"
             data["palette"] = {"mode": mode, "buffer": self.buffer(bytes(image.getpalette(mode) or []))}
+        if (told := image.info.get("transparency")) is not None:
+            data["transparency"] = told if isinstance(told, int) else list(told)
         if image.info.get("icc_profile"):
             data["icc"] = self.buffer(image.info["icc_profile"])
         return self.add(data, **options)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pixlog.capture.source import PilSource
 from pixlog.errors import InputError
 
+_MOST: Final = {"1": 255, "L": 255, "P": 255, "I;16": 65_535, "I": 65_535}
+
 
 def from_pil(image: Any) -> PilSource:
-    """Take the pixels, palette and colour profile of a Pillow image.
+    """Take the pixels, palette, transparent colour and colour profile of a Pillow image.
 
     An image that was opened from a file is decoded here (of an animation the current frame); a file that turns out
     to be cut off raises Pillow's own ``OSError``.
@@ -27,6 +29,7 @@ def from_pil(image: Any) -> PilSource:
         raw=raw,
         palette=_palette(image) if mode in ("P", "PA") else None,
         icc=bytes(icc) if icc else None,
+        transparency=_transparency(mode, image.info.get("transparency")),
     )
 
 
@@ -36,3 +39,17 @@ def _palette(image: Any) -> tuple[str, bytes] | None:
         return None
     mode = "RGBA" if palette.mode == "RGBA" else "RGB"
     return mode, bytes(image.getpalette(mode))
+
+
+def _transparency(mode: str, told: Any) -> int | tuple[int, ...] | None:
+    """Return what ``info["transparency"]`` tells in a form that Pillow takes for the mode; None for anything else."""
+    if mode == "P" and isinstance(told, bytes):
+        return tuple(told[:256]) or None
+    if mode == "RGB" and isinstance(told, (tuple, list)):
+        return tuple(told) if len(told) == 3 and all(_is_level(level, 65_535) for level in told) else None
+    most = _MOST.get(mode)
+    return told if most is not None and _is_level(told, most) else None
+
+
+def _is_level(value: Any, most: int) -> bool:
+    return type(value) is int and 0 <= value <= most

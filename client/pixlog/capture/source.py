@@ -31,7 +31,11 @@ class ArraySource:
 
 @dataclass(frozen=True, slots=True)
 class PilSource:
-    """A Pillow image taken apart: ``raw`` is its ``tobytes()``, ``palette`` its mode and bytes."""
+    """A Pillow image taken apart: ``raw`` is its ``tobytes()``, ``palette`` its mode and bytes.
+
+    ``transparency`` is what its ``info`` says of pixels without an alpha channel: the level, (red, green, blue) or
+    palette index that is transparent, or the alphas of the first entries of its palette, one each.
+    """
 
     mode: str
     width: int
@@ -40,6 +44,7 @@ class PilSource:
     palette: tuple[str, bytes] | None = None
     icc: bytes | None = None
     origin: str = "pil"
+    transparency: int | tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

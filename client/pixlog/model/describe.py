@@ -280,6 +280,9 @@ class _Call:
             item["palette"] = {"mode": mode, "buffer": self._add(palette)}
         if source.icc is not None:
             item["icc"] = self._add(source.icc)
+        if source.transparency is not None:
+            told = source.transparency
+            item["transparency"] = list(told) if isinstance(told, tuple) else told
         return item
 
     def _add(self, buffer: bytes | memoryview) -> int:

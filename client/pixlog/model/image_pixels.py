@@ -28,6 +28,7 @@ from pixlog.reading.decoding import pillow
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
 
+_WITH_ALPHA: Final = {"1": "LA", "L": "LA", "RGB": "RGBA"}
 _LOSSY: Final = {"jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP", "avif": "AVIF"}
 
 
@@ -145,10 +146,21 @@ def _of_pil(source: PilSource, content: Content) -> PilImage:
     if source.palette is not None:
         mode, palette = source.palette
         image.putpalette(palette, mode)
+    if source.transparency is not None and not wandb:
+        image = _with_transparency(image, source.transparency)
     if source.mode == "I":  # saved with 16 bits
         image = _from_array(np.clip(np.asarray(image), 0, 65535).astype(np.uint16))
     wanted = content.options.get("mode")
     return image if wanted is None or wandb else _in_mode(image, wanted)
+
+
+def _with_transparency(image: PilImage, told: int | tuple[int, ...]) -> PilImage:
+    if image.mode == "P":
+        image.info["transparency"] = bytes(told) if isinstance(told, tuple) else told
+    elif image.mode in _WITH_ALPHA:
+        image.info["transparency"] = told
+        image = image.convert(_WITH_ALPHA[image.mode])
+    return image
 
 
 def _from_array(pixels: Array) -> PilImage:

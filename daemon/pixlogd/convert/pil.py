@@ -3,6 +3,8 @@
 The exceptions are modes that no common file holds.  Mode "I" (32-bit integers) is clipped to 16 bits, as Pillow's
 PNG writer does.  Mode "F" (floats) follows the range rules of the default contract like a float32 array, or is
 kept in a TIFF with ``depth="keep"``; the contract "wandb" passes it on, and no file type of 0.18.0 takes it.
+
+A transparent colour becomes alpha, as Pillow's ``convert`` makes it; wandb.Image 0.18.0 saves without it.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pixlogd.convert.array import convert_array
 from pixlogd.convert.converted import Converted
 from pixlogd.convert.modes import CHANNEL_COUNTS, reorder
 from pixlogd.convert.pillow import convert_mode
+from pixlogd.convert.transparency import add_alpha
 from pixlogd.rendering.picture import Picture
 
 _DEEP: Final = {"I": "<i4", "I;16": "<u2", "I;16L": "<u2", "I;16N": "=u2", "I;16B": ">u2", "F": "<f4"}
@@ -51,6 +54,10 @@ def convert_pil(item: Mapping[str, Any], buffers: Sequence[memoryview], contract
     picture = Picture(
         pixels, "I;16" if mode == "I" or mode[:4] == "I;16" else mode, palette, palette_mode, icc
     )
+    if data.get("transparency") is not None and contract != "wandb":
+        told = data["transparency"]
+        is_reversed = item.get("color") == "BGR" and isinstance(told, list)
+        picture = add_alpha(picture, told[::-1] if is_reversed else told, notes)
     wanted = item.get("mode")
     if wanted is not None and contract != "wandb":
         picture = convert_mode(picture, wanted)
