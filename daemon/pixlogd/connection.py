@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import select
 import socket
 from collections import deque
 from typing import Protocol
@@ -102,8 +103,15 @@ class Connection:
             self.paused = False
             self._loop.add_reader(self._fd, self._on_readable)
 
+    @property
+    def is_left(self) -> bool:
+        """Whether the client has hung up, which nobody notices while reading is paused."""
+        poller = select.poll()
+        poller.register(self._fd, 0)  # a hang-up is told without being asked for
+        return bool(poller.poll(0))
+
     def receive_all(self) -> None:
-        """Take all that the socket holds, even while reading is paused: the daemon is about to end."""
+        """Take all that the socket holds, even while reading is paused: the daemon, or the client, is at its end."""
         while self.open and self._receive_once():
             pass
 

@@ -203,6 +203,14 @@ class Server:
         elif waiting <= settings.queue_rows // 2 and record.inline_nbytes <= share_nbytes // 2:
             connection.resume()
 
+    def _let_go_of_the_dead(self) -> None:
+        """Read to its end what paused clients said that hung up: no more of it can come than the socket holds."""
+        left = [connection for connection in self.connections if connection.paused and connection.is_left]
+        for connection in left:
+            connection.receive_all()
+        if left:
+            self.pipeline.dispatch()
+
     def _on_progress(self) -> None:
         self._idle_since = time.monotonic()
         for connection in self.connections:
@@ -241,6 +249,7 @@ class Server:
         while not self._stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), min(0.25, self.settings.idle_exit_s or 0.25))
+            self._let_go_of_the_dead()
             if exit_when_idle and self._is_idle() and not self._look_back():
                 log.info("x nobody is here any more")
                 break

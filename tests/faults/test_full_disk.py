@@ -160,11 +160,16 @@ def test_full_disk_at_the_end_of_training_loses_nothing(
             assert len(account.saved) == 23
 
 
+@pytest.mark.parametrize("queue_rows", [1024, 4])
 def test_daemon_gives_up_on_a_disk_that_refuses_for_good(
-    runtime_dir: Path, noise: Noise, monkeypatch: pytest.MonkeyPatch
+    runtime_dir: Path, noise: Noise, monkeypatch: pytest.MonkeyPatch, queue_rows: int
 ) -> None:
-    """With its clients gone and no space for ``give_up_s``, a daemon says what is lost and ends; the run is sound."""
+    """With its clients gone and no space for ``give_up_s``, a daemon says what is lost and ends; the run is sound.
+
+    That they are gone it notices of those too of whom it reads no more, because their queue is full.
+    """
     monkeypatch.setenv("PIXLOG_GIVE_UP_S", "1")
+    monkeypatch.setenv("PIXLOG_QUEUE_ROWS", str(queue_rows))
     with disk_of(runtime_dir, 2**20 + ROUND_NBYTES) as disk:
         run = disk / "run"
         with connected(run) as client:
