@@ -252,6 +252,17 @@ def test_full_memory_blocks_until_there_is_room(daemon: ScriptedDaemon, connect:
     assert "state" not in daemon.wait_for_logs(4)[3].header
 
 
+def test_call_that_can_never_fit_does_not_wait(daemon: ScriptedDaemon, connect: Connect) -> None:
+    """With "block", an image larger than all the memory is dropped though others are pending, from a handler too."""
+    client = connect(buffer_bytes="256KiB", on_full="block", timeout_s=3600)
+    client.log_image("k", image(0))
+    client.log_image("k", image(1, 300_000))
+    with client._delivery._lock:  # as a signal handler finds it in the middle of another call
+        client.log_image("k", image(2, 300_000))
+    reasons = [log.header.get("reason") for log in daemon.wait_for_logs(3)]
+    assert reasons == [None, *["buffer full: 300000 bytes did not fit into buffer_bytes=262144"] * 2]
+
+
 def test_full_memory_drops_the_newest(daemon: ScriptedDaemon, connect: Connect) -> None:
     """With "drop_newest", what is there stays and what comes is dropped: a frame with the reason and no pixels."""
     client = connect(buffer_bytes="256KiB", on_full="drop_newest")

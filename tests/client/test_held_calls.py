@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -341,6 +343,58 @@ def test_full_memory_holds_for_devices_too(
     else:
         (path,) = (run_dir / "spill").iterdir()
         assert image(1, 40_000).tobytes() in path.read_bytes()
+
+
+def test_full_memory_waits_for_what_another_thread_copies(
+    daemon: ScriptedDaemon, connect: Connect, device: HostDevice
+) -> None:
+    """With "block", a call waits for room though nothing is pending: another thread is copying what holds it."""
+    daemon.acknowledges = True
+    client = connect(buffer_bytes="256KiB", on_full="block", timeout_s=3600)
+    device.reads.clear()
+    copying = threading.Thread(
+        target=client.log_image, args=("k", device.take_every_other(image(1, 300_000)))
+    )
+    copying.start()
+    wait_until(lambda: device.reading == 1)
+    let_go = threading.Timer(scaled_s(0.2), device.reads.set)
+    let_go.start()
+    client.log_image("k", image(2, 150_000))
+    copying.join()
+    let_go.join()
+    assert client.flush(timeout_s=scaled_s(10)) == 0
+    assert daemon.pixels == {0: image(1, 150_000).tobytes(), 1: image(2, 150_000).tobytes()}
+    assert (client.stats().saved, client.stats().dropped) == (2, 0)
+
+
+def test_handler_does_not_wait_for_the_call_that_it_interrupts(
+    daemon: ScriptedDaemon, connect: Connect, device: HostDevice
+) -> None:
+    """With "block", a call from a signal handler that finds the memory held by the interrupted call comes after it."""
+    daemon.acknowledges = True
+    client = connect(buffer_bytes="256KiB", on_full="block", timeout_s=3600)
+    device.reads.clear()
+    receipts: list[pixlog.Receipt] = []
+
+    def log_too(*_: object) -> None:
+        receipts.append(client.log_image("handler", image(2, 150_000)))
+        device.reads.set()
+
+    def interrupt() -> None:
+        wait_until(lambda: device.reading == 1)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, log_too)
+    interrupting = threading.Thread(target=interrupt)
+    try:
+        interrupting.start()
+        client.log_image("k", device.take_every_other(image(1, 300_000)))
+    finally:
+        interrupting.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert client.flush(timeout_s=scaled_s(10)) == 0
+    assert [receipt.state for receipt in receipts] == ["saved"]
+    assert daemon.pixels == {0: image(1, 150_000).tobytes(), 1: image(2, 150_000).tobytes()}
 
 
 def test_interrupted_call_is_copied_after_the_next(

@@ -23,8 +23,9 @@ from waiting import scaled_s
 class HostDevice:
     """Arrays "on" it are taken by :meth:`take`; their copies wait until :meth:`go` or ``open`` lets them.
 
-    ``fails`` is what every copy ends with; ``refuses_start`` and ``refuses_read`` are raised as errors; ``locks``
-    says whether memory can be page-locked.  ``locked`` and ``unlocked`` list the sizes of memory that was.
+    ``fails`` is what every copy ends with; ``refuses_start`` and ``refuses_read`` are raised as errors; a read waits
+    for ``reads``, and ``reading`` counts those that began; ``locks`` says whether memory can be page-locked.
+    ``locked`` and ``unlocked`` list the sizes of memory that was.
     """
 
     def __init__(self) -> None:
@@ -32,6 +33,9 @@ class HostDevice:
         self.fails: str | None = None
         self.refuses_start: str | None = None
         self.refuses_read: str | None = None
+        self.reads = threading.Event()
+        self.reads.set()
+        self.reading = 0
         self.locks = True
         self.locked: list[int] = []
         self.unlocked: list[int] = []
@@ -57,6 +61,12 @@ class HostDevice:
             origin=origin,
         )
 
+    def take_every_other(self, array: npt.NDArray[Any]) -> DeviceArray:
+        """Return a snapshot of every other byte of a gray image, which a call has to read at once."""
+        kept = np.array(array, np.uint8).reshape(-1)
+        shape, strides = (array.shape[0], array.shape[1] // 2), (array.shape[1], 2)
+        return DeviceArray(HostBlock(self, kept), shape, strides, kept.dtype, dtype_name="u1", origin="numpy")
+
     def go(self, count: int = 1) -> None:
         """Let so many copies happen."""
         self._turns.release(count)
@@ -64,6 +74,7 @@ class HostDevice:
     def end(self) -> None:
         """Let everything happen and end the thread."""
         self.open = True
+        self.reads.set()
         self._work.put(None)
         self.go(1_000_000)
         self._thread.join(scaled_s(10))
@@ -107,6 +118,8 @@ class HostBlock:
         """Return the bytes at once."""
         if self._device.refuses_read is not None:
             raise RuntimeError(self._device.refuses_read)
+        self._device.reading += 1
+        self._device.reads.wait()
         return self._flat.copy()
 
     def lock_pages(self, memory: npt.NDArray[np.uint8]) -> Unlock | None:

@@ -224,6 +224,11 @@ class ArenaPool:
         self.nbytes = sum(arena.nbytes for arena in self.arenas)
         self.used_nbytes = self.nbytes - sum(arena.extents.free_nbytes for arena in self.arenas)
 
+    def could_hold(self, nbytes: int) -> bool:
+        """Whether ``nbytes`` fit in one piece once everything is released."""
+        room = self._room() if len(self.arenas) < self.max_arenas else 0
+        return max((arena.nbytes for arena in self.arenas), default=0) >= nbytes or room >= aligned(nbytes)
+
     def wants_growth(self) -> bool:
         """Whether more than half of what there is, is in use and the budget has room for another arena."""
         return 2 * self.used_nbytes > self.nbytes and self._room() > 0

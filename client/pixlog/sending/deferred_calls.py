@@ -40,7 +40,7 @@ class DeferredCalls:
         ledger = self._ledger
         while self._calls:
             header, last, pixels, receipt = self._calls[0]
-            if ledger.options.on_full == "block" and not ledger.link.stopping and not self._fits(pixels):
+            if ledger.options.on_full == "block" and not ledger.link.stopping and self._has_to_wait(pixels):
                 return  # the room that it has to wait for is made by this very thread
             try:
                 submit(header, last, pixels, receipt)
@@ -49,6 +49,7 @@ class DeferredCalls:
             finally:
                 self._calls.popleft()
 
-    def _fits(self, pixels: Sequence[Pixels]) -> bool:
-        with self._ledger.lock:
-            return self._ledger.has_room(lay_out(pixels)[1])
+    def _has_to_wait(self, pixels: Sequence[Pixels]) -> bool:
+        ledger, nbytes = self._ledger, lay_out(pixels)[1]
+        with ledger.lock:
+            return ledger.pool.could_hold(nbytes) and not ledger.has_room(nbytes)

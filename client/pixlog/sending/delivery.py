@@ -23,10 +23,12 @@ Theory of operation
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 
@@ -231,6 +233,9 @@ class Delivery:
     def _submit_when_full(
         self, header: PackedMap, last: Header, pixels: Sequence[Pixels], nbytes: int, receipt: Receipt
     ) -> None:
+        if self._options.on_full == "block" and _interrupts_another():
+            self._deferred.put(header, last, pixels, receipt)  # the room may be that other call's
+            return
         place = self._full_memory.take(header, last, pixels, nbytes, receipt)
         if isinstance(place, Region):
             moves = copy_into(place.arena.memory, place.offset, pixels, last["buffers"])
@@ -411,3 +416,13 @@ class Delivery:
             failed_reasons=dict(counts.failed_reasons),
             dropped_reasons=dict(counts.dropped_reasons),
         )
+
+
+def _interrupts_another() -> bool:
+    """Whether the call that asks runs in the middle of another of its thread, between two of that one's sections."""
+    frame: FrameType | None = sys._getframe()
+    depth = 0
+    while frame is not None:
+        depth += frame.f_code is Delivery.submit.__code__
+        frame = frame.f_back
+    return depth > 1

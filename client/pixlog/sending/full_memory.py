@@ -1,7 +1,8 @@
 """What becomes of a call for whose pixels the memory budget has no room: it waits, is spilled or is dropped.
 
 Theory of operation
-    ``on_full`` decides.  Under "block" the call waits for acknowledgements, under "spill" its whole frame is written
+    ``on_full`` decides.  Under "block" the call waits while memory is held by calls that are not acknowledged, or that
+    other threads are still copying; under "spill" its whole frame is written
     to a file of the run, and only the place in it is said to the daemon.  Under "drop_newest", and where the others
     end, there is a reason and no pixels.
 """
@@ -26,6 +27,7 @@ from pixlog.sending.spill_ahead import SpillAhead
 from pixlog.signal_exceptions import pass_on
 
 _LARGEST_INLINE_NBYTES: Final = 1 << 31
+_LOOK_S: Final = 0.1  # a call that is cut short gives its memory back and tells nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ class FullMemory:
             region = self._wait_for_room(nbytes, receipt)
             if region is not None:
                 return region
-            reason += f" within {ledger.options.timeout_s:g} s"
+            if ledger.pool.could_hold(nbytes):
+                reason += f" within {ledger.options.timeout_s:g} s"
         elif policy == "spill":
             refusal = self.spill(header, last, pixels, nbytes, receipt)
             self._spill_ahead.ask()
@@ -72,21 +75,27 @@ class FullMemory:
         return Refused(reason)
 
     def _wait_for_room(self, nbytes: int, receipt: Receipt) -> Region | None:
-        """Wait for acknowledgements until ``nbytes`` fit; None when they cannot, or not in time."""
+        """Wait for acknowledgements until ``nbytes`` fit; None when they never will, or not in time."""
         ledger = self._ledger
         deadline = time.monotonic() + ledger.options.timeout_s
-        while ledger.pending and not ledger.link.is_own_thread():
+        while True:
             settled = ledger.counts.settled
-            region = self._reservations.reserve(nbytes, receipt)
-            if region is not None:
+            with ledger.lock:
+                ledger.enter()
+                region = self._reservations.take(nbytes)
+                if region is not None:
+                    ledger.reserved[receipt] = region
+                others = bool(ledger.pending or ledger.reserved)
+                hopeful = others and ledger.pool.could_hold(nbytes)
+                ledger.leave()
+            left_s = deadline - time.monotonic()
+            if region is not None or not hopeful or left_s <= 0 or ledger.link.is_own_thread():
                 return region
-            if not self._wait_for_another(settled, deadline - time.monotonic()):
-                return None
-        return self._reservations.reserve(nbytes, receipt)
+            self._wait_for_another(settled, min(left_s, _LOOK_S))
 
-    def _wait_for_another(self, settled: int, timeout_s: float) -> bool:
+    def _wait_for_another(self, settled: int, timeout_s: float) -> None:
         """Wait until more calls are settled than ``settled``."""
-        return self._ledger.wait(lambda: self._ledger.counts.settled != settled, timeout_s)
+        self._ledger.wait(lambda: self._ledger.counts.settled != settled, timeout_s)
 
     def spill(
         self, header: PackedMap, last: Header, pixels: Sequence[Pixels], nbytes: int, receipt: Receipt
