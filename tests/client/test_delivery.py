@@ -295,6 +295,22 @@ def test_full_memory_spills_to_disk(daemon: ScriptedDaemon, connect: Connect, ru
     assert list((run_dir / "spill").iterdir()) == []
 
 
+def test_spill_file_that_cannot_be_removed_holds_up_nothing(
+    daemon: ScriptedDaemon, connect: Connect, run_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its images are saved and are counted so over the same connection, and the user hears of the file once."""
+    client = connect(buffer_bytes="256KiB", on_full="spill")
+    log_images(client, 8, 100_000)
+    daemon.wait_for_logs(8)
+    (path,) = (run_dir / "spill").iterdir()
+    path.unlink()
+    path.mkdir()  # what is no file cannot be removed as one
+    daemon.acknowledge(range(8))
+    assert client.flush(timeout_s=scaled_s(10)) == 0
+    assert (client.stats().saved, client.stats().reconnects) == (8, 0)
+    wait_until(lambda: caplog.text.count("a spill file that nobody needs cannot be removed") == 1)
+
+
 def test_spill_has_a_budget_too(daemon: ScriptedDaemon, connect: Connect) -> None:
     """Beyond memory and spill a call is dropped: no space, and the row says so."""
     client = connect(buffer_bytes="256KiB", spill_bytes="256KiB", on_full="spill")

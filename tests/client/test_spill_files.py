@@ -96,6 +96,49 @@ def test_spill_removes_each_file_with_its_last_call(tmp_path: Path, monkeypatch:
     spill.close()
 
 
+def test_spill_file_that_cannot_be_removed_counts_until_it_is(tmp_path: Path) -> None:
+    """It says why, takes its share of the budget, and goes when there is no room left or another file is begun."""
+    spill = spill_into(tmp_path, 1000)
+    for is_full in (False, True):
+        places = [place for seq in range(20 if is_full else 2) if (place := write(spill, seq)) is not None]
+        path = places[0].file.path
+        path.unlink()
+        path.mkdir()  # what is no file cannot be removed as one
+        nbytes = spill.nbytes
+        reasons = [spill.release(place) for place in places]
+        assert [reason is None for reason in reasons] == [True] * (len(places) - 1) + [False]
+        assert spill.nbytes == nbytes
+        path.rmdir()
+        place = write(spill, 20)
+        assert place is not None
+        assert spill.nbytes == place.end
+        assert spill.release(place) is None
+        assert (spill.nbytes, list(tmp_path.iterdir())) == (0, [])
+    spill.close()
+
+
+def test_spill_goes_on_after_a_cut_that_the_disk_refuses(
+    spill: Spill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When what was never accepted cannot be cut off, no reader finds it, and the next call has a file of its own."""
+    first = write(spill, 0)
+    assert first is not None
+    write(spill, 1)  # cut short before it was accepted
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", refuse)
+        spill.rebuild([first])
+    second = write(spill, 1)
+    assert second is not None
+    assert second.file is not first.file
+    read = [read_spill_file(place.file.path) for place in (first, second)]
+    assert [[log.seq for log in file.logs] for file in read if file is not None] == [[0], [1]]
+    assert spill.nbytes == first.end + second.end
+
+
 def test_spill_leaves_its_files_for_the_daemon(tmp_path: Path) -> None:
     """Closing keeps what waits, and no descriptor."""
     before = open_count()

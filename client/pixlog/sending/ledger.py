@@ -179,8 +179,10 @@ class Ledger:
                     continue
                 if pending.region is not None:
                     self.pool.release(pending.region)
-                if pending.spilled is not None:
-                    self.spill.release(pending.spilled)
+                if pending.spilled is not None and (stuck := self.spill.release(pending.spilled)) is not None:
+                    self.notices.note(
+                        "stuck", "", f"a spill file that nobody needs cannot be removed: {stuck}"
+                    )
                 self.counts.settle(state, reason)
                 pending.receipt.settle(state, reason, paths)
                 if state == "failed" and not pending.outcome:

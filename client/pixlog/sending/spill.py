@@ -65,12 +65,15 @@ class Spill:
         self._current: SpillFile | None = None
         self._separator = "-"
         self._count = 0
+        self._unneeded: set[SpillFile] = set()
 
     def write(self, head: bytes, payload: Sequence[Buffer]) -> Spilled | None:
         """Append one frame; None when the budget is spent.  Raises OSError when the disk will not have it."""
         nbytes = len(head) + sum(len(piece) for piece in payload)
         if self.nbytes + nbytes > self.budget_nbytes:
-            return None
+            self._unlink_unneeded()
+            if self.nbytes + nbytes > self.budget_nbytes:
+                return None
         file = self._current
         if file is None or self._is_over(file, nbytes):
             file = self._open()
@@ -114,8 +117,10 @@ class Spill:
 
     def leave(self, spilled: Iterable[Spilled]) -> None:
         """Say of the files of what waits, and of those written from now on, that the client does not come back."""
-        self._finish()
+        with contextlib.suppress(OSError):  # a file system may say at the end that it did not write
+            self._finish()
         self.drop_room()
+        self._unlink_unneeded()
         self._separator = LEFT
         for file in {place.file for place in spilled}:
             path = file.path.with_name(left_name(file.path.name))
@@ -123,12 +128,14 @@ class Spill:
                 file.path.rename(path)
                 file.path = path
 
-    def release(self, spilled: Spilled) -> None:
-        """Account for an acknowledged frame; a file with none left is removed."""
+    def release(self, spilled: Spilled) -> str | None:
+        """Account for an acknowledged frame; a file with none left is removed.  Return why it cannot be, if so.
+
+        Such a file counts against the budget until it is gone: that is tried again before another file is begun.
+        """
         file = spilled.file
         file.waiting_count -= 1
-        if not file.waiting_count:
-            self._remove(file)
+        return None if file.waiting_count else self._remove(file)
 
     def rebuild(self, spilled: Iterable[Spilled]) -> None:
         """Derive everything anew after a write was cut short: exactly ``spilled`` are in the files and wait."""
@@ -142,9 +149,19 @@ class Spill:
             file.waiting_count = len(places)
             file.nbytes = max(place.end for place in places)
         if current is not None and current in kept:
-            # A frame behind the last one that was accepted must not be taken for accepted by a later reader.
-            os.ftruncate(current.io.fileno(), current.nbytes)
-        self.nbytes = sum(file.nbytes for file in kept)
+            self._cut(current)
+        self.nbytes = sum(file.nbytes for file in kept) + sum(file.nbytes for file in self._unneeded)
+
+    def _cut(self, file: SpillFile) -> None:
+        """A frame behind the last one that was accepted must not be taken for accepted by a later reader."""
+        fd = file.io.fileno()
+        try:
+            os.ftruncate(fd, file.nbytes)
+        except OSError as exc:
+            pass_on(exc)
+            with contextlib.suppress(OSError):
+                os.pwrite(fd, b"\0", file.nbytes)  # no frame begins like that
+                self._finish()
 
     def close(self) -> None:
         """Close what is open, and change nothing; files with images that are not acknowledged stay for the daemon."""
@@ -165,6 +182,7 @@ class Spill:
 
     def _open(self) -> SpillFile:
         self._finish()
+        self._unlink_unneeded()
         path = self.directory / f"{self._client}{self._separator}{self._count:04d}{SUFFIX}"
         self._count += 1  # before anything can go wrong: a name is used once
         file = (self._name_room(path) if self.room_is_ready else None) or self._create(path)
@@ -203,12 +221,29 @@ class Spill:
             pass_on(exc)
             return None
 
-    def _remove(self, file: SpillFile) -> None:
+    def _remove(self, file: SpillFile) -> str | None:
+        """Remove a file; return why it cannot be removed, if so."""
+        self._unneeded.add(file)
         if file is self._current:
             self._current = None
-            file.io.close()
+            with contextlib.suppress(OSError):
+                file.io.close()
+        return self._unlink(file)
+
+    def _unlink(self, file: SpillFile) -> str | None:
+        try:
+            file.path.unlink(missing_ok=True)
+        except OSError as exc:
+            pass_on(exc)
+            return exc.strerror or str(exc)
+        self._unneeded.discard(file)
         self.nbytes -= file.nbytes
-        file.path.unlink(missing_ok=True)
+        return None
+
+    def _unlink_unneeded(self) -> None:
+        """Try once more to remove what could not be removed."""
+        for file in list(self._unneeded):
+            self._unlink(file)
 
 
 def _create(path: Path) -> FileIO:
