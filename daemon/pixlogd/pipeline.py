@@ -241,18 +241,17 @@ class Pipeline:
         return encode.file_type == "png" and encode.level == "fast"
 
     def _on_batch_done(self, future: asyncio.Future[Outcome]) -> None:
+        # An error that nobody foresaw ends the daemon, which finds the batch among those worked on.
+        outcome = None if future.cancelled() else future.result()
         batch = self._batches.pop(future)
         self._small.discard(future)
         lane = self._lanes.pop(future, None)
-        if future.cancelled():
+        if outcome is None:
             for entry in reversed(batch):
                 entry.client.in_flight -= 1
                 entry.client.queue.appendleft(entry)
             return
-        outcome = future.result()
         self._suspects += outcome.suspects
-        if lane is not None:
-            self.worker_processes.give_back(lane, outcome.gone)
         if outcome.finished:
             run = outcome.finished[0].entry.client.run
             self._unwritten.setdefault(run, []).extend(outcome.finished)
@@ -263,6 +262,8 @@ class Pipeline:
         if outcome.stalled:
             assert outcome.trouble is not None
             self._put_back(outcome.stalled, outcome.trouble)
+        if lane is not None:
+            self.worker_processes.give_back(lane, outcome.gone)
         self.dispatch()
 
     def _try_again(self) -> None:

@@ -117,11 +117,16 @@ def _render_over(
         ready = lane.render([_handed_over(entry, settings) for entry in batch])
         return list(zip(batch, ready, strict=True))
     except WorkerGone as exc:
-        outcome.gone = exc
-        if exc.number is not None:
-            batch[exc.number].crashes += (exc.how,)
-        outcome.suspects = [entry for entry in batch if 0 < len(entry.crashes) < _MOST_CRASHES]
-        return [(entry, None) for entry in batch if entry not in outcome.suspects]
+        gone = exc
+    except Exception:  # the answer may still come: nobody may take it for that to the next batch
+        log.exception("! worker process %d: internal error", lane.process.pid)
+        lane.process.kill()
+        gone = WorkerGone("the daemon, which could not read its answer", None)
+    outcome.gone = gone
+    if gone.number is not None:
+        batch[gone.number].crashes += (gone.how,)
+    outcome.suspects = [entry for entry in batch if 0 < len(entry.crashes) < _MOST_CRASHES]
+    return [(entry, None) for entry in batch if entry not in outcome.suspects]
 
 
 def _handed_over(

@@ -190,6 +190,29 @@ def test_call_that_crashes_worker_is_told_from_those_beside_it(
     assert [(entry.log.seq, entry.crashes) for entry in outcome.suspects] == [(2, ("SIGSEGV",))]
 
 
+def test_worker_ended_by_a_signal_without_a_name_loses_nothing(
+    client: ClientRecord, odd: WorkerProcess
+) -> None:
+    """Most real-time signals have a number only; the batch is rendered here, and the number is told."""
+    batch = [entry_for(client, seq, pictures()[0], key) for seq, key in enumerate(["a", "SIG36", "b"])]
+    outcome = process(batch, DAEMON, odd.lanes[0])
+    assert outcome.gone is not None
+    assert (outcome.gone.how, outcome.gone.number) == ("signal 36", None)
+    assert [item.ack[:2] for item in outcome.finished] == [(0, "saved"), (1, "saved"), (2, "saved")]
+
+
+def test_worker_whose_answer_is_rubbish_is_given_up(
+    client: ClientRecord, odd: WorkerProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What nobody can make sense of is told in the log, and costs the worker, not the batch."""
+    batch = [entry_for(client, seq, pictures()[0], key) for seq, key in enumerate(["a", "rubbish", "b"])]
+    outcome = process(batch, DAEMON, odd.lanes[0])
+    assert [item.ack[:2] for item in outcome.finished] == [(0, "saved"), (1, "saved"), (2, "saved")]
+    assert outcome.gone is not None
+    assert f"worker process {odd.pid}: internal error" in caplog.text
+    wait_until(lambda: odd.has_ended, what="the end of the worker")
+
+
 def test_call_that_crashes_two_workers_fails(client: ClientRecord) -> None:
     """It gets its row and its reason, and is not rendered in the daemon."""
     (entry,) = batch = [entry_for(client, 0, pictures()[0], "SIGABRT")]

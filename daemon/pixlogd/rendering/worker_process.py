@@ -194,7 +194,7 @@ class WorkerProcess:
                     code = self._popen.wait(_REAP_S)
                 except subprocess.TimeoutExpired:  # in the kernel's hands
                     return "a system call that does not end", False
-                name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+                name = _signal_name(-code) if code < 0 else f"exit code {code}"
                 self._how = (name, code > 0 or -code in _CRASHES)
         return self._how
 
@@ -205,6 +205,14 @@ class WorkerProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(1.0)
         self.end()
+
+
+def _signal_name(number: int) -> str:
+    """Return the name of a signal; most real-time ones have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _worker_command() -> list[str]:
