@@ -6,8 +6,9 @@ Theory of operation
     small images share one hop to a worker thread and back, a large one goes alone.  What a worker finished waits
     for the run's manifest writer, which appends all there is in one write, and only then is it acknowledged.
 
-    When the disk refuses, the batch goes back to the head of the queue and the run rests; the queue fills, the
-    connection is no longer read, the client's memory fills, and its policy decides.
+    When the disk refuses to be written, the batch goes back to the head of the queue and the run rests; the queue
+    fills, the connection is no longer read, the client's memory fills, and its policy decides.  A call that cannot be
+    *read*, because its spill file lies on bad blocks, stands aside for a while and holds nobody up.
 
 Everything here but ``process`` runs on the event loop's thread.
 """
@@ -74,6 +75,7 @@ class Pipeline:
         self._batches: dict[asyncio.Future[Outcome], list[Entry]] = {}
         self._small: set[asyncio.Future[Outcome]] = set()
         self._early: list[Entry] = []
+        self._unread: list[Entry] = []
         self._settled_count = 0
         self._settled_at_try = -1
         self._unwritten: dict[OpenRun, list[Finished]] = {}
@@ -161,7 +163,7 @@ class Pipeline:
         """Return every call of a run that is accepted and not in its manifest, those worked on first."""
         finished = [*self._in_writing.get(run, ()), *self._unwritten.get(run, ())]
         working = [entry for batch in self._batches.values() for entry in batch]
-        entries = [*(item.entry for item in finished), *working, *self._early, *self._suspects]
+        entries = [*(item.entry for item in finished), *working, *self._early, *self._unread, *self._suspects]
         return [entry for entry in entries if entry.client.run is run] + [
             entry for record in run.clients.values() for entry in record.queue
         ]
@@ -259,6 +261,11 @@ class Pipeline:
         if outcome.early:
             self._early += outcome.early
             self._loop.call_later(_EARLY_S, self._try_again)
+        if outcome.unread:
+            self._unread += outcome.unread
+            tried_count = max(1, outcome.unread[0].unread_count)
+            rest_s = min(_REST_FIRST_S * 2 ** (tried_count - 1), _REST_MOST_S)
+            self._loop.call_later(rest_s, self._read_again, outcome.unread)
         if outcome.stalled:
             assert outcome.trouble is not None
             self._put_back(outcome.stalled, outcome.trouble)
@@ -273,6 +280,15 @@ class Pipeline:
         self._settled_at_try = self._settled_count
         for entry in entries:
             entry.last_try = last_try
+        self._queue_again(entries)
+
+    def _read_again(self, entries: list[Entry]) -> None:
+        """Try those again that could not be read."""
+        self._unread = [entry for entry in self._unread if entry not in entries]
+        self._queue_again(entries)
+
+    def _queue_again(self, entries: list[Entry]) -> None:
+        for entry in entries:
             entry.client.in_flight -= 1
             entry.client.queue.append(entry)
             self._make_ready(entry.client)

@@ -31,7 +31,9 @@ from pixlogd.rundir.store import Placement
 log = logging.getLogger("pixlogd")
 
 _OURS_TO_FAIL = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EFBIG, errno.EISDIR, errno.ENOTDIR})
-"""Errors that trying again will not cure: the image fails.  Every other error of the disk is waited out."""
+"""Errors that trying again will not cure: the image fails.  Every other error of writing is waited out."""
+MOST_READS: Final = 10
+"""How often a call is tried whose pixels, or the earlier image that it points at, cannot be read."""
 _MOST_CRASHES = 2
 _read_memory: Final = ReadMemory()
 
@@ -53,9 +55,10 @@ class Finished:
 class Outcome:
     """What became of a batch.
 
-    ``early`` are the calls that point at an image which is not in the manifest yet, ``stalled`` those that the
-    disk would not take, ``suspects`` those that crashed a worker process; all are to be tried again, the last in
-    another worker process and alone.  ``gone`` says what ended the worker process, where it did.
+    ``early`` are the calls that point at an image which is not in the manifest yet, ``unread`` those that could not
+    be read, ``stalled`` those that the disk would not take, ``suspects`` those that crashed a worker process; all are
+    to be tried again, the last in another worker process and alone.  ``gone`` says what ended the worker process,
+    where it did.
     """
 
     finished: list[Finished]
@@ -64,6 +67,16 @@ class Outcome:
     trouble: OSError | None = None
     suspects: list[Entry] = field(default_factory=list)
     gone: WorkerGone | None = None
+    unread: list[Entry] = field(default_factory=list)
+
+
+class _Unread(Exception):
+    """What a call consists of could not be read."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(cause)
+        self.errno = cause.errno
+        self.reason = f"what it consists of cannot be read: {cause.strerror or cause}"
 
 
 def process(batch: Sequence[Entry], settings: Settings, lane: Lane | None = None) -> Outcome:
@@ -86,6 +99,20 @@ def process(batch: Sequence[Entry], settings: Settings, lane: Lane | None = None
                 outcome.stalled = [entry for entry, _ in work[index:]]
                 outcome.trouble = exc
                 break
+        except _Unread as exc:
+            # While the disk refuses to be written too, it is not this call's file that is at fault.
+            entry.unread_count += entry.client.run.trouble is None
+            if exc.errno in _OURS_TO_FAIL or entry.unread_count >= MOST_READS:
+                outcome.finished.append(_failed(entry, exc.reason))
+            else:
+                log.log(
+                    logging.DEBUG if entry.unread_count > 1 else logging.ERROR,
+                    "! %r step %d: %s; trying again later",
+                    entry.log.key,
+                    entry.log.step,
+                    exc.reason,
+                )
+                outcome.unread.append(entry)
         except NotThereYet:
             if entry.last_try:
                 outcome.finished.append(
@@ -156,7 +183,10 @@ def _process_one(entry: Entry, settings: Settings, ready: _Ready | None) -> Fini
     if ready is None:
         began = time.perf_counter()
         defaults = settings.for_key(entry.log.key)
-        rendered = render(header, buffers_of(header, entry.payload, _read_memory), defaults, run.library)
+        try:
+            rendered = render(header, buffers_of(header, entry.payload, _read_memory), defaults, run.library)
+        except OSError as exc:
+            raise _Unread(exc) from exc
         encoded = time.perf_counter()
         encode_s = encoded - began
     else:

@@ -63,6 +63,8 @@ class Entry:
     """Called when it has its row, for a call that somebody else than its client waits for."""
     last_try: bool = False
     """Whether it fails unless the image that it points at is there now."""
+    unread_count: int = 0
+    """How often it could not be read, in vain so far."""
     crashes: tuple[str, ...] = ()
     """What ended the worker processes that rendered it: it is not rendered in the daemon any more."""
 
