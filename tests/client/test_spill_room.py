@@ -52,7 +52,7 @@ def _only_where_room_can_be_prepared(tmp_path: Path) -> None:
 def spill(tmp_path: Path) -> Iterator[Spill]:
     """Return a spill with room that is ready."""
     spill = Spill(tmp_path, CLIENT, 1 << 20, lambda: hello_header("/run"))
-    spill.room = ready_room(tmp_path)
+    spill.keep_room(ready_room(tmp_path))
     yield spill
     spill.close()
 
@@ -112,10 +112,11 @@ def test_calls_turn_to_room_that_gets_ready(tmp_path: Path) -> None:
     """A file that was begun without room is left for the one with room, and both are read."""
     spill = Spill(tmp_path, CLIENT, 1 << 20, lambda: hello_header("/run"))
     write(spill, 0)
-    spill.room = SpillRoom(tmp_path, _ROOM_NBYTES)
+    room = SpillRoom(tmp_path, _ROOM_NBYTES)
+    spill.keep_room(room)
     write(spill, 1)
     assert len(list(tmp_path.iterdir())) == 1
-    spill.room.fill(_ROOM_NBYTES)
+    room.fill(_ROOM_NBYTES)
     write(spill, 2)
     assert [[log.seq for log in read(path).logs] for path in sorted(tmp_path.iterdir())] == [[0, 1], [2]]
     spill.close()
@@ -187,6 +188,23 @@ def test_room_whose_directory_is_gone_is_given_up(spill: Spill, tmp_path: Path) 
     assert [log.seq for log in read(place.file.path).logs] == [0]
     spill.close()
     assert open_count() == before - 1
+
+
+def test_room_that_another_thread_lets_go_of_is_not_written_into(
+    spill: Spill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that saw room that is gone when it takes it begins a file that was not prepared."""
+
+    def is_ready_and_then_gone(_: SpillRoom) -> bool:
+        letting_go = threading.Thread(target=spill.drop_room)
+        letting_go.start()
+        letting_go.join()
+        return True
+
+    monkeypatch.setattr(SpillRoom, "ready", property(is_ready_and_then_gone))
+    place = write(spill, 0)
+    assert not place.file.prepared
+    assert [log.seq for log in read(place.file.path).logs] == [0]
 
 
 def test_file_system_without_unnamed_files_has_no_room() -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -49,17 +50,16 @@ class Spilled:
 
 
 class Spill:
-    """The spill files of one client under one byte budget.  Not thread-safe: its owner holds a lock.
+    """The spill files of one client under one byte budget.  Not thread-safe, but for room: its owner holds a lock.
 
-    ``hello`` returns the header of the HELLO that each file begins with.  ``room`` is what the next file will be
-    written into, once it is ready.
+    ``hello`` returns the header of the HELLO that each file begins with.
     """
 
     def __init__(self, directory: Path, client: str, budget_nbytes: int, hello: Callable[[], Header]) -> None:
         self.directory = directory
         self.budget_nbytes = budget_nbytes
         self.nbytes = 0
-        self.room: SpillRoom | None = None
+        self._rooms: deque[SpillRoom] = deque()  # one at most; whoever takes it out has it
         self._client = client
         self._hello = hello
         self._current: SpillFile | None = None
@@ -100,20 +100,37 @@ class Spill:
         )
 
     @property
+    def room(self) -> SpillRoom | None:
+        """What the next file will be written into, once it is ready."""
+        rooms = list(self._rooms)
+        return rooms[0] if rooms else None
+
+    @property
     def room_is_ready(self) -> bool:
         """Whether the next file can be written at the price of a copy."""
-        return self.room is not None and self.room.ready
+        room = self.room
+        return room is not None and room.ready
 
     @property
     def next_nbytes(self) -> int:
         """How long the next file may get."""
         return min(_ROTATE_NBYTES, self.budget_nbytes - self.nbytes)
 
+    def keep_room(self, room: SpillRoom) -> None:
+        """From any thread, without the lock: have the next file written into ``room``, while there is no other."""
+        self._rooms.append(room)
+
     def drop_room(self) -> None:
-        """Let go of room that nobody needs."""
-        room, self.room = self.room, None
+        """Let go of room that nobody needs; from any thread, without the lock."""
+        room = self._take_room()
         if room is not None:
             room.close()
+
+    def _take_room(self) -> SpillRoom | None:
+        try:
+            return self._rooms.popleft()
+        except IndexError:
+            return None
 
     def leave(self, spilled: Iterable[Spilled]) -> None:
         """Say of the files of what waits, and of those written from now on, that the client does not come back."""
@@ -207,8 +224,9 @@ class Spill:
 
     def _name_room(self, path: Path) -> SpillFile | None:
         """Begin a file in the room that is ready; None when that cannot be, and then it is gone."""
-        room, self.room = self.room, None
-        assert room is not None
+        room = self._take_room()
+        if room is None:  # another thread let go of it
+            return None
         preamble = encode_head(Kind.HELLO, {**self._hello(), "prepared": True})
         try:
             _pwrite_all(room.io.fileno(), [preamble], 0)

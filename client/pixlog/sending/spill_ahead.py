@@ -87,6 +87,7 @@ class SpillAhead:
         except BaseException:
             self._room.close()
             raise
-        spill.room, self._room = self._room, None
+        room, self._room = self._room, None
+        spill.keep_room(room)
         if thread.stopping:
             spill.drop_room()
