@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Unpack
@@ -281,10 +281,10 @@ class Client:
             last["call"] = call
         delivery = self._delivery
         receipt = Receipt(delivery, self.id, key, step)
-        behind = None
+        behind: Sequence[int] = ()
         if described.images:
             described.bind(receipt)
-            behind = delivery.last_held(described.items)
+            behind = delivery.pointed_at(described.items)
         if self._is_child:
             self._connect_in_child()
         delivery.submit(

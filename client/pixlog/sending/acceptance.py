@@ -29,12 +29,12 @@ def accept(
     region: Region | None,
     nbytes: int,
     moves: Sequence[Move],
-    behind: int | None,
+    behind: Sequence[int],
 ) -> None:
     """Locked: give a call its number, keep it and send its frame, or hold it back.
 
     ``header`` and ``last`` are what it says of itself, ``nbytes`` how many bytes of ``region`` its payload has, or is
-    to have after ``moves``; ``behind`` is the number of a call that the daemon must have before.
+    to have after ``moves``; ``behind`` are the numbers of calls that the daemon must have before.
     """
     seq = ledger.next_seq
     inline = region is not None and not region.arena.visible
@@ -50,7 +50,7 @@ def accept(
     pending = Pending(head, receipt, region, nbytes, None, inline, "state" in last)
     if (inline or len(head) > LIMITS.head_nbytes) and (refusal := ledger.refusal_of(pending)) is not None:
         pending.give_up({**last, "seq": seq}, refusal)
-    elif moves or behind is not None:
+    elif moves or behind:
         held_calls.hold(ledger, pending, moves, behind)
     ledger.admit(pending, nbytes)
 
@@ -65,7 +65,7 @@ def accept_plain(
     arena, time_s = region.arena, time.time()
     if not arena.visible:
         last: Header = {"step": step, "time": time_s, "buffers": [(0, nbytes)]}
-        accept(ledger, header, last, receipt, region, nbytes, (), None)
+        accept(ledger, header, last, receipt, region, nbytes, (), ())
         return
     head = encode_log_in_arena(header, step, time_s, ledger.next_seq, arena.id, region.offset, nbytes)
     ledger.admit(Pending(head, receipt, region, nbytes), nbytes)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from pixlog.protocol import Header, PackedMap
 from pixlog.receipt import Receipt
 from pixlog.sending.gather import Pixels, lay_out, private_copy
 from pixlog.sending.ledger import Ledger
+
+_Call: TypeAlias = tuple[PackedMap, Header, Sequence[Pixels], Receipt, Sequence[int]]
 
 
 class DeferredCalls:
@@ -20,30 +23,37 @@ class DeferredCalls:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._calls: deque[tuple[PackedMap, Header, Sequence[Pixels], Receipt]] = deque()
+        self._calls: deque[_Call] = deque()
 
     def __len__(self) -> int:
         """How many calls are deferred."""
         return len(self._calls)
 
-    def put(self, header: PackedMap, last: Header, pixels: Sequence[Pixels], receipt: Receipt) -> None:
+    def put(
+        self,
+        header: PackedMap,
+        last: Header,
+        pixels: Sequence[Pixels],
+        receipt: Receipt,
+        behind: Sequence[int] = (),
+    ) -> None:
         """Leave a call to the link's thread, because this one is in the middle of another."""
-        self._calls.append((header, last, [private_copy(piece) for piece in pixels], receipt))
+        self._calls.append((header, last, [private_copy(piece) for piece in pixels], receipt, behind))
         self._ledger.link.wake()
 
     def take_all(
         self,
-        submit: Callable[[PackedMap, Header, Sequence[Pixels], Receipt], None],
+        submit: Callable[[PackedMap, Header, Sequence[Pixels], Receipt, Sequence[int]], None],
         fail: Callable[[PackedMap, Header, str, Receipt], None],
     ) -> None:
         """Have what was deferred accepted, in order, as far as there is room without waiting."""
         ledger = self._ledger
         while self._calls:
-            header, last, pixels, receipt = self._calls[0]
+            header, last, pixels, receipt, behind = self._calls[0]
             if ledger.options.on_full == "block" and not ledger.link.stopping and self._has_to_wait(pixels):
                 return  # the room that it has to wait for is made by this very thread
             try:
-                submit(header, last, pixels, receipt)
+                submit(header, last, pixels, receipt, behind)
             except Exception as exc:
                 fail(header, last, f"{type(exc).__name__}: {exc}", receipt)
             finally:

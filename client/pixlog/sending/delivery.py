@@ -172,16 +172,16 @@ class Delivery:
         last: Header,
         pixels: Sequence[Pixels],
         receipt: Receipt,
-        behind: int | None = None,
+        behind: Sequence[int] = (),
     ) -> None:
         """Accept one call: copy ``pixels`` and send ``header`` with ``last``, completed by what is known here.
 
-        ``behind`` is the number of a call that the daemon must have before this one.
+        ``behind`` are the numbers of calls that the daemon must have before this one.
         Takes about one memory copy; waits only under ``on_full="block"``.  Raises nothing but ClientClosed,
         MemoryError and what a signal handler raises; then the call was accepted whole or not at all.
         """
         if self._owns_lock():
-            self._deferred.put(header, last, pixels, receipt)
+            self._deferred.put(header, last, pixels, receipt, behind)
             return
         buffers, nbytes = lay_out(pixels)
         last["buffers"] = buffers
@@ -189,7 +189,7 @@ class Delivery:
             self._commit(header, last, receipt, behind=behind)
             return
         hasty = self._in_child and not self._link.up and self._options.on_full == "spill"
-        if hasty and self._full_memory.spill(header, last, pixels, nbytes, receipt) is None:
+        if hasty and self._full_memory.spill(header, last, pixels, nbytes, receipt, behind) is None:
             return
         array = pixels[0] if len(pixels) == 1 else None
         if nbytes <= _COPIED_LOCKED_NBYTES and type(array) is np.ndarray:
@@ -206,7 +206,7 @@ class Delivery:
         try:
             region = self._reservations.reserve(nbytes, receipt)
             if region is None:
-                self._submit_when_full(header, last, pixels, nbytes, receipt)
+                self._submit_when_full(header, last, pixels, nbytes, receipt, behind)
                 return
             moves = copy_into(region.arena.memory, region.offset, pixels, buffers)
             self._commit(header, last, receipt, region, nbytes, moves, behind)
@@ -231,15 +231,21 @@ class Delivery:
         self.submit(header, {"step": step, "time": time.time()}, (array,), receipt)
 
     def _submit_when_full(
-        self, header: PackedMap, last: Header, pixels: Sequence[Pixels], nbytes: int, receipt: Receipt
+        self,
+        header: PackedMap,
+        last: Header,
+        pixels: Sequence[Pixels],
+        nbytes: int,
+        receipt: Receipt,
+        behind: Sequence[int],
     ) -> None:
         if self._options.on_full == "block" and _interrupts_another():
-            self._deferred.put(header, last, pixels, receipt)  # the room may be that other call's
+            self._deferred.put(header, last, pixels, receipt, behind)  # the room may be that other call's
             return
-        place = self._full_memory.take(header, last, pixels, nbytes, receipt)
+        place = self._full_memory.take(header, last, pixels, nbytes, receipt, behind)
         if isinstance(place, Region):
             moves = copy_into(place.arena.memory, place.offset, pixels, last["buffers"])
-            self._commit(header, last, receipt, place, nbytes, moves)
+            self._commit(header, last, receipt, place, nbytes, moves, behind)
         elif isinstance(place, Refused):
             self.submit_outcome(header, last, "dropped", place.reason, receipt)
 
@@ -263,7 +269,7 @@ class Delivery:
         region: Region | None = None,
         nbytes: int = 0,
         moves: Sequence[Move] = (),
-        behind: int | None = None,
+        behind: Sequence[int] = (),
     ) -> None:
         ledger = self._ledger
         with self._lock:
@@ -273,9 +279,9 @@ class Delivery:
                 del ledger.reserved[receipt]
             ledger.leave()
 
-    def last_held(self, items: Sequence[Header]) -> int | None:
-        """Return the last call of this client that ``items`` point at and that may be held; None without any."""
-        return held_calls.last_held(self._ledger, items)
+    def pointed_at(self, items: Sequence[Header]) -> Sequence[int]:
+        """Return the calls of this client that ``items`` point at, when any call may be held."""
+        return held_calls.pointed_at(self._ledger, items)
 
     def on_arrived(self, arrived: Sequence[tuple[int, Arrival]]) -> None:
         """Send calls whose pixels have arrived, or failed rows in their place."""

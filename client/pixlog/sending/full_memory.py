@@ -18,6 +18,7 @@ import numpy as np
 
 from pixlog.protocol import LIMITS, Header, Kind, PackedMap, encode_head_of
 from pixlog.receipt import Receipt
+from pixlog.sending import held_calls
 from pixlog.sending.arena import Region
 from pixlog.sending.gather import Pixels, copy_now, lying_in_place
 from pixlog.sending.ledger import Ledger
@@ -46,7 +47,13 @@ class FullMemory:
         self._spill_ahead = spill_ahead
 
     def take(
-        self, header: PackedMap, last: Header, pixels: Sequence[Pixels], nbytes: int, receipt: Receipt
+        self,
+        header: PackedMap,
+        last: Header,
+        pixels: Sequence[Pixels],
+        nbytes: int,
+        receipt: Receipt,
+        behind: Sequence[int],
     ) -> Region | Refused | None:
         """Find another place for a call: a region after all, or why it has none; None when it is in the spill.
 
@@ -66,7 +73,7 @@ class FullMemory:
             if ledger.pool.could_hold(nbytes):
                 reason += f" within {ledger.options.timeout_s:g} s"
         elif policy == "spill":
-            refusal = self.spill(header, last, pixels, nbytes, receipt)
+            refusal = self.spill(header, last, pixels, nbytes, receipt, behind)
             self._spill_ahead.ask()
             if refusal is None:
                 return None
@@ -98,7 +105,13 @@ class FullMemory:
         self._ledger.wait(lambda: self._ledger.counts.settled != settled, timeout_s)
 
     def spill(
-        self, header: PackedMap, last: Header, pixels: Sequence[Pixels], nbytes: int, receipt: Receipt
+        self,
+        header: PackedMap,
+        last: Header,
+        pixels: Sequence[Pixels],
+        nbytes: int,
+        receipt: Receipt,
+        behind: Sequence[int],
     ) -> str | None:
         """Write the call to the spill; return why it cannot be, or None when it was."""
         if nbytes >= _LARGEST_INLINE_NBYTES:
@@ -133,7 +146,10 @@ class FullMemory:
             if spilled is not None:
                 last["at"] = ("spill", spilled.file.path.name, spilled.offset, nbytes)
                 head = encode_head_of(Kind.LOG, header, last)
-                ledger.admit(Pending(head, receipt, spilled=spilled), nbytes)
+                pending = Pending(head, receipt, spilled=spilled)
+                if behind:
+                    held_calls.hold(ledger, pending, (), behind)
+                ledger.admit(pending, nbytes)
                 ledger.counts.spilled += 1
             ledger.leave()
         return refusal

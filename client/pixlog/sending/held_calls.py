@@ -1,4 +1,4 @@
-"""Calls that are accepted and not sent yet: their pixels, or those of a call that they point at, are on their way.
+"""Calls that are accepted and not sent yet: their pixels, or those of calls that they point at, are on their way.
 
 A call whose pixels come from a device is pending like any other, but *held*: its frame is sent when they have arrived,
 see :mod:`pixlog.sending.arrivals`.  Frames are therefore not always sent in the order of their numbers.
@@ -15,26 +15,24 @@ from pixlog.sending.ledger import Ledger
 from pixlog.sending.pending import Pending
 
 
-def hold(ledger: Ledger, pending: Pending, moves: Sequence[Move], behind: int | None) -> None:
-    """Locked: hold a call back until its pixels have arrived, or until the call that it points at is sent."""
+def hold(ledger: Ledger, pending: Pending, moves: Sequence[Move], behind: Sequence[int]) -> None:
+    """Locked: hold a call back until its pixels have arrived and the calls ``behind`` which it belongs are sent."""
     if moves:
         assert pending.region is not None
         pending.arrival = Arrival(pending.region, moves)
-    earlier = ledger.pending.get(behind) if behind is not None else None
-    if earlier is not None and earlier.held:
-        pending.behind = behind
+    calls = ((seq, ledger.pending.get(seq)) for seq in behind)
+    pending.behind = frozenset(seq for seq, call in calls if call is not None and call.held)
 
 
-def last_held(ledger: Ledger, items: Sequence[Header]) -> int | None:
-    """Return the last call of this client that ``items`` point at and that may be held; None without any."""
+def pointed_at(ledger: Ledger, items: Sequence[Header]) -> Sequence[int]:
+    """Return the calls of this client that ``items`` point at, when any call may be held."""
     if not len(ledger.arrivals):
-        return None
-    seqs = [
+        return ()
+    return [
         item["data"]["seq"]
         for item in items
         if item["data"]["kind"] == "ref" and item["data"]["client"] == ledger.client
     ]
-    return max(seqs, default=None)
 
 
 def send_arrived(ledger: Ledger, arrived: Sequence[tuple[int, Arrival]]) -> None:
@@ -61,8 +59,8 @@ def _send_late(ledger: Ledger, seq: int, pending: Pending) -> None:
     pending.late = ledger.next_late()
     ledger.link.send(pending.buffers())
     for number, follower in list(ledger.pending.items()):
-        if follower.behind == seq:
-            follower.behind = None
+        if seq in follower.behind:
+            follower.behind -= {seq}
             _send_late(ledger, number, follower)
 
 

@@ -128,7 +128,7 @@ class Ledger:
         self.next_seq += 1
         self.counts.accepted = self.next_seq
         self.counts.nbytes += nbytes
-        if pending.arrival is None and pending.behind is None:
+        if pending.arrival is None and not pending.behind:
             self.link.send(pending.buffers())
         else:
             self._watch(pending)

@@ -19,7 +19,7 @@ def leave_unsent(ledger: Ledger, deadline: float, held: Sequence[Pending]) -> No
     ``held`` are calls that are held back still.  The ledger's ``left_count`` says how many calls were written.
     """
     spill = ledger.spill
-    unsent = [*_unsent(ledger), *held]
+    unsent = [*_unsent(ledger), *(pending for pending in held if pending.spilled is None)]
     packed = list(ledger.packed)
     spill.leave(entry.spilled for entry in ledger.pending.values() if entry.spilled is not None)
     try:

@@ -22,9 +22,9 @@ class Pending:
     ``inline`` says that the pixels travel behind the head, because the daemon cannot see the region.  ``outcome``
     marks a call that ended here, of which the user was told when it did.
 
-    A call is *held* while its pixels are still on their way from a device (``arrival``), or while the call that it
-    points at, number ``behind``, is.  ``late`` is the place, among all that were sent, of one that was held: behind
-    the call with its first number, before the next, and behind those with a smaller second.
+    A call is *held* while its pixels are still on their way from a device (``arrival``), or while a call that it
+    points at, whose number is in ``behind``, is.  ``late`` is the place, among all that were sent, of one that was
+    held: behind the call with its first number, before the next, and behind those with a smaller second.
     """
 
     head: bytes
@@ -35,13 +35,13 @@ class Pending:
     inline: bool = False
     outcome: bool = False
     arrival: Arrival | None = None
-    behind: int | None = None
+    behind: frozenset[int] = frozenset()
     late: tuple[int, int] | None = None
 
     @property
     def held(self) -> bool:
         """Whether its frame may not be sent yet."""
-        return self.arrival is not None or self.behind is not None
+        return self.arrival is not None or bool(self.behind)
 
     def header(self) -> Header:
         """Return what its frame says."""
