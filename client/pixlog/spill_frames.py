@@ -7,15 +7,18 @@ megabytes is read in as many small steps as it has frames.
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, Final
 
 from pixlog.errors import ProtocolError
-from pixlog.protocol import LIMITS, MAGIC, PRELUDE, Header, Kind, unpack
+from pixlog.protocol import LIMITS, MAGIC, MAJOR, PRELUDE, Header, Kind, unpack
 
-_KINDS = frozenset(map(int, Kind))
+_KINDS: Final = frozenset(map(int, Kind))
+_CALL_MARK: Final = MAGIC + bytes((MAJOR, Kind.LOG))
+_SEARCHED_NBYTES: Final = 1 << 20
+_MOST_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,35 +40,95 @@ class SpillFrame:
 def spill_frames(path: Path) -> Iterator[SpillFrame]:
     """Yield each frame whose head is whole.  Raises OSError, and ProtocolError where no frame is.
 
+    In the middle of a file that is raised at the end: what stands behind the damage is looked for, and yielded, before.
     A file that was prepared is longer than its frames: of the next one, the first byte would have been written last.
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         offset = 0
         prepared = False
+        damaged_at: list[int] = []
         while offset + PRELUDE.size <= size:
-            prelude = file.read(PRELUDE.size)
-            if prepared and prelude.startswith(b"\0"):
-                return
-            try:
-                magic, _, kind, head_nbytes, payload_nbytes = PRELUDE.unpack(prelude)
-            except struct.error:
-                return
-            if magic != MAGIC or head_nbytes > LIMITS.head_nbytes or kind not in _KINDS:
-                raise ProtocolError(f"no frame at byte {offset} of {size}")
-            start = offset + PRELUDE.size + head_nbytes
-            if start > size:
-                return
-            head = file.read(head_nbytes)
-            # The head is the body without the payload's bytes: one entry, or two of which the second is a bin 32.
-            header = unpack(head[1:-5] if payload_nbytes else head[1:])
-            if not isinstance(header, dict):
-                raise ProtocolError(f"no header at byte {offset} of {size}")
-            offset = start + payload_nbytes
-            frame = SpillFrame(Kind(kind), header, start, payload_nbytes, offset <= size)
-            prepared = prepared or frame.is_prepared
-            yield frame
             file.seek(offset)
+            if prepared and file.read(1) == b"\0":
+                break
+            try:
+                frame = _frame_at(file, offset, size)
+                damaged = False
+            except ProtocolError:
+                if not offset:
+                    raise
+                frame, damaged = None, True
+            if frame is not None:
+                yield frame
+                offset = frame.offset + frame.nbytes
+                prepared = prepared or frame.is_prepared
+                continue
+            following = _find_call(file, offset + 1, size) if offset else None
+            if damaged or following is not None:  # else the head ends with the file: it was never whole
+                damaged_at.append(offset)
+            if following is None:
+                break
+            offset = following
+        if damaged_at:
+            places = ", ".join(map(str, damaged_at[:_MOST_NAMED])) + ", …" * (len(damaged_at) > _MOST_NAMED)
+            raise ProtocolError(f"no frame at byte {places} of {size}")
+
+
+def _frame_at(file: BinaryIO, offset: int, size: int) -> SpillFrame | None:
+    """Return the frame at ``offset``, None when the file ends in its head; raises ProtocolError where no frame is.
+
+    How long its payload is stands in the head too: a wrong length is not followed.
+    """
+    file.seek(offset)
+    magic, _, kind, head_nbytes, payload_nbytes = PRELUDE.unpack(_read(file, PRELUDE.size, offset, size))
+    if (
+        magic != MAGIC
+        or kind not in _KINDS
+        or head_nbytes > LIMITS.head_nbytes
+        or payload_nbytes > LIMITS.payload_nbytes
+    ):
+        raise ProtocolError(f"no frame at byte {offset} of {size}")
+    start = offset + PRELUDE.size + head_nbytes
+    if start > size:
+        return None
+    head = _read(file, head_nbytes, offset, size)
+    # The head is the body without the payload's bytes: one entry, or two of which the second is a bin 32.
+    opening, ending = (
+        (b"\x92", b"\xc6" + payload_nbytes.to_bytes(4, "big")) if payload_nbytes else (b"\x91", b"")
+    )
+    if not (head.startswith(opening) and head.endswith(ending)):
+        raise ProtocolError(f"no header at byte {offset} of {size}")
+    header = unpack(head[1 : len(head) - len(ending)])
+    if not isinstance(header, dict):
+        raise ProtocolError(f"no header at byte {offset} of {size}")
+    return SpillFrame(Kind(kind), header, start, payload_nbytes, start + payload_nbytes <= size)
+
+
+def _read(file: BinaryIO, nbytes: int, offset: int, size: int) -> bytes:
+    data = file.read(nbytes)
+    if len(data) < nbytes:
+        raise ProtocolError(f"the file was cut at byte {offset} of {size}")
+    return data
+
+
+def _find_call(file: BinaryIO, start: int, size: int) -> int | None:
+    """Return where the next sound frame of a call begins, from ``start`` on."""
+    while start < size:
+        file.seek(start)
+        piece = file.read(_SEARCHED_NBYTES)
+        found = piece.find(_CALL_MARK)
+        while found >= 0:
+            try:
+                if start + found + PRELUDE.size <= size and _frame_at(file, start + found, size) is not None:
+                    return start + found
+            except ProtocolError:
+                pass
+            found = piece.find(_CALL_MARK, found + 1)
+        if len(piece) < len(_CALL_MARK):
+            return None
+        start += len(piece) - len(_CALL_MARK) + 1
+    return None
 
 
 def content_nbytes(path: Path) -> int:

@@ -142,6 +142,28 @@ def test_recover_keeps_the_damaged_rest_of_a_file(
     assert report.row_count > 3
 
 
+def test_recover_brings_the_calls_behind_a_damaged_place_and_other_files_to_their_end(
+    run_dir: Path, runtime_dir: Path, pixlog_command: Command
+) -> None:
+    """A length that no file can have keeps neither the calls behind it nor later files from being saved."""
+    spill = run_dir / "spill"
+    spill.mkdir(parents=True)
+    for client in ("0" * 16, "f" * 16):
+        frames = [frame(Kind.LOG, log_header(seq), gray_pixels(seq)) for seq in range(4)]
+        if client == "0" * 16:
+            frames[2] = frames[2][:8] + b"\xff" + frames[2][9:]
+        hello = hello_header(run_dir, client=client, host=socket.gethostname(), pid=1 << 22)
+        (spill / f"{client}-0000.frames").write_bytes(b"".join([frame(Kind.HELLO, hello), *frames]))
+    outcome = pixlog_command("recover", run_dir)
+    assert outcome.code == 1
+    assert "a part of it cannot be read" in outcome.err
+    assert [path.name for path in spill.iterdir()] == [f"{'0' * 16}-0000.frames.damaged"]
+    assert {(client[0], seq) for client, seq in check_accounts(run_dir).saved} == {
+        *(("0", seq) for seq in (0, 1, 3)),
+        *(("f", seq) for seq in range(4)),
+    }
+
+
 def test_recover_gives_a_row_to_calls_that_were_only_announced(
     tmp_path: Path, run_dir: Path, runtime_dir: Path, pixlog_command: Command, dead_mark: str
 ) -> None:

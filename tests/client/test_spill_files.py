@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -228,3 +229,51 @@ def test_spill_reader_keeps_what_stands_before_junk(spill: Spill, tmp_path: Path
     path.write_bytes(junk + whole)
     with pytest.raises(ProtocolError):
         read_spill_file(path)
+
+
+def _flip(data: bytes, offset: int, nbytes: bytes) -> bytes:
+    return data[:offset] + nbytes + data[offset + len(nbytes) :]
+
+
+@pytest.mark.parametrize(
+    ("at", "junk"),
+    [
+        pytest.param(0, b"\0", id="magic"),
+        pytest.param(3, b"\xee", id="kind"),
+        pytest.param(4, b"\0\xff", id="head beyond the file"),
+        pytest.param(7, b"\x01", id="short head"),
+        pytest.param(8, b"\xff", id="payload beyond what a file can have"),
+        pytest.param(9, b"\x01", id="payload beyond what a frame may have"),
+        pytest.param(12, b"\x01", id="payload beyond the file"),
+        pytest.param(15, b"\x01", id="payload shorter than it is"),
+        pytest.param(16, b"\x93", id="body"),
+        pytest.param(17, b"\xc1", id="header"),
+    ],
+)
+def test_spill_reader_finds_the_calls_behind_damage(
+    spill: Spill, tmp_path: Path, at: int, junk: bytes
+) -> None:
+    """One damaged frame in the middle costs its own call and no other, and is never taken for a torn tail."""
+    places = [write(spill, seq) for seq in range(4)]
+    assert places[0] is not None
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(_flip(path.read_bytes(), places[0].end + at, junk))
+    file = read_spill_file(path)
+    assert file is not None
+    assert [log.seq for log in file.logs] == [0, 2, 3]
+    assert file.damage is not None
+    assert f"no frame at byte {places[0].end} of" in file.damage
+
+
+def test_spill_reader_raises_nothing_but_protocol_errors(spill: Spill, tmp_path: Path) -> None:
+    """Whatever single byte of a file is turned, what is read are calls of it, or the file is no spill file."""
+    for seq in range(2):
+        write(spill, seq)
+    (path,) = tmp_path.iterdir()
+    data = path.read_bytes()
+    for offset in range(len(data)):
+        for byte in (b"\0", b"\xff", b"\x91"):
+            path.write_bytes(_flip(data, offset, byte))
+            with contextlib.suppress(ProtocolError):
+                file = read_spill_file(path)
+                assert file is None or len(file.logs) <= 2

@@ -110,8 +110,9 @@ class Recovery:
         """Await ``work`` on a file; when it fails, the file is free again for whoever tries next."""
         try:
             return await work
-        except (OSError, PixlogError) as exc:
-            log.error("! spill file %s cannot be replayed: %s", path.name, exc)
+        except Exception as exc:  # one file's trouble must not become that of the others
+            expected = isinstance(exc, (OSError, PixlogError))
+            log.error("! spill file %s cannot be replayed: %s", path.name, exc, exc_info=not expected)
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(give_back, path, self._mark)
             return None
@@ -140,7 +141,7 @@ class Recovery:
         """Remove a file of which every call has its row, or set it aside if it is damaged."""
         if file is not None and file.damage is not None:
             aside = await asyncio.to_thread(set_aside, path)
-            log.error("! %s is damaged: %s; what follows could not be read", aside.name, file.damage)
+            log.error("! %s is damaged: %s; what stood there could not be read", aside.name, file.damage)
             return
         await asyncio.to_thread(path.unlink, missing_ok=True)
 

@@ -29,7 +29,7 @@ class SpillFile:
     """A spill file as found: who wrote into it and which calls it holds.
 
     ``lost`` are the calls of which an ending daemon could write the names and no more.  ``damage`` says where and why
-    it could not be read to its end, if that is more than a torn last frame.
+    what stood there could not be read, if that is more than a torn last frame.
     """
 
     path: Path
@@ -88,6 +88,7 @@ def read_spill_file(path: Path) -> SpillFile | None:
     logs: list[Log] = []
     announced: dict[int, Log] = {}
     damage: str | None = None
+    unnamed: str | None = None
     try:
         for frame in spill_frames(path):
             if hello is None:
@@ -95,7 +96,11 @@ def read_spill_file(path: Path) -> SpillFile | None:
                     raise ProtocolError(f"begins with {frame.kind.name}, expected HELLO")
                 hello = replace(parse_hello(frame.header), resume=0, again=True)
             elif frame.kind is Kind.LOG and frame.whole:
-                log = _log_of(frame)
+                try:
+                    log = _log_of(frame)
+                except ProtocolError as exc:
+                    unnamed = unnamed or f"a call without a name: {exc}"
+                    continue
                 if BY_DAEMON in path.name and log.header.get("reason") == NOT_WRITTEN:
                     announced[log.seq] = log
                 else:
@@ -105,7 +110,9 @@ def read_spill_file(path: Path) -> SpillFile | None:
         if hello is None:
             raise
         damage = str(exc)
-    return None if hello is None else SpillFile(path, hello, logs, damage, tuple(announced.values()))
+    return (
+        None if hello is None else SpillFile(path, hello, logs, damage or unnamed, tuple(announced.values()))
+    )
 
 
 def entries_of(path: Path, logs: Iterable[Log], record: ClientRecord) -> Iterator[Entry]:
