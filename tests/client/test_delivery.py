@@ -16,7 +16,7 @@ import pixlog
 from pixlog.protocol import Kind, encode_head
 from pixlog.sending.pending import Pending
 from pixlog.sending.spill import Spill
-from pixlogd.headers import InSpill
+from pixlogd.headers import InArena, InSpill
 from pixlogd.rundir.spill_files import read_spill_file
 from scripted_daemon import ScriptedDaemon
 from waiting import scaled_s, wait_until
@@ -423,6 +423,32 @@ def test_refused_memory_goes_inline(daemon: ScriptedDaemon, connect: Connect) ->
         assert client.stats().saved == 30
         daemon.acknowledges = False
         client.close()
+
+
+def test_daemon_that_takes_less_than_the_last_is_told_everything(
+    daemon: ScriptedDaemon, connect: Connect
+) -> None:
+    """What the next daemon would take neither in shared memory nor inline becomes failed rows, and the rest goes on."""
+    client = connect(buffer_bytes="64MiB")
+    for number in range(20):
+        client.log_image("k", image(number, 1_000_000))
+    client.log_image("k", image(20))
+    daemon.wait_for_logs(21)
+    daemon.takes_arenas = 0
+    daemon.limits["payload_bytes"] = 50_000
+    daemon.cut()
+
+    def is_said() -> bool:
+        *large, small = daemon.logs[-21:]
+        states = {log.header.get("state") for log in large}
+        return states == {"failed"} and small.seq == 20 and not isinstance(small.place, InArena)
+
+    wait_until(is_said)
+    assert daemon.pixels[20] == image(20).tobytes()
+    daemon.acknowledge(range(20), "failed", daemon.logs[-2].header["reason"])
+    daemon.acknowledge([20])
+    assert client.flush(timeout_s=scaled_s(10)) == 0
+    assert (client.stats().saved, client.stats().failed) == (1, 20)
 
 
 def test_shared_memory_stays_within_what_the_daemon_takes(

@@ -434,6 +434,25 @@ def test_refused_arena_with_held_calls_goes_inline(
     assert pixels == {0: first.tobytes(), 1: second.tobytes()}
 
 
+def test_refused_arena_with_a_failed_copy_goes_inline(
+    daemon: ScriptedDaemon, connect: Connect, device: HostDevice
+) -> None:
+    """A failed row that waits beside others does not keep them from being said inline to a daemon without arenas."""
+    client = connect()
+    device.open = True
+    device.fails = "the device fell off the bus"
+    client.log_image("k", device.take(image(0)))
+    client.log_image("k", image(1))
+    daemon.wait_for_logs(2)
+    daemon.takes_arenas = 0
+    daemon.pixels.clear()
+    daemon.cut()
+    assert daemon.wait_for_pixels(1)[1] == image(1).tobytes()
+    daemon.acknowledge([0], "failed", "copy from the device: the device fell off the bus")
+    daemon.acknowledge([1])
+    assert client.flush(timeout_s=scaled_s(10)) == 0
+
+
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_forked_child_leaves_the_device_alone(
     daemon: ScriptedDaemon, connect: Connect, device: HostDevice

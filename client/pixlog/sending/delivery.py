@@ -312,6 +312,8 @@ class Delivery:
             ledger.enter()
             messages: list[Message] = self._reservations.messages()
             for _, pending in sorted(ledger.pending.items()):
+                if pending.inline and (refusal := ledger.refusal_of(pending)) is not None:
+                    pending.give_up(pending.header(), refusal)  # this daemon takes less than the last
                 if not pending.held:
                     pending.late = None
                     messages.append((pending.buffers(), None))

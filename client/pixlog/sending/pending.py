@@ -63,10 +63,14 @@ class Pending:
                 return (head, self.region.memory[: self.payload_nbytes].data)
         return self.buffers()
 
-    def make_inline(self) -> Header:
-        """Say from now on what lies in an arena that the daemon turned out not to see; return the header."""
+    def make_inline(self) -> Header | None:
+        """Say from now on what lies in an arena that the daemon turned out not to see; return the header.
+
+        None for a call that was given up, of which nothing but its outcome is said.
+        """
         header = decode_head(self.head)
-        del header["at"]
+        if header.pop("at", None) is None:
+            return None
         self.head = encode_head(Kind.LOG, header, self.payload_nbytes)
         self.inline = True
         return header

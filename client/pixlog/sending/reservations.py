@@ -113,7 +113,7 @@ class Reservations:
             for pending in ledger.pending.values():
                 if pending.region is not None and not pending.region.arena.visible and not pending.inline:
                     header = pending.make_inline()
-                    if (refusal := ledger.refusal_of(pending)) is not None:
+                    if header is not None and (refusal := ledger.refusal_of(pending)) is not None:
                         pending.give_up(header, refusal)
             ledger.link.break_off()
             ledger.leave()
