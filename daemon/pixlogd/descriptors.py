@@ -10,6 +10,7 @@ import contextlib
 import resource
 
 _KEPT_FOR_FILES = 64
+_MOST_AT_REST = 1024
 
 
 def raise_limit() -> None:
@@ -25,3 +26,9 @@ def is_to_spare(fd: int) -> bool:
     if most == resource.RLIM_INFINITY:
         return True
     return fd < most - min(_KEPT_FOR_FILES, most // 4)
+
+
+def most_files_at_rest() -> int:
+    """Return how many files may stay open that nobody writes to now."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_AT_REST if most == resource.RLIM_INFINITY else min(_MOST_AT_REST, most // 8)

@@ -168,6 +168,10 @@ class Pipeline:
             entry for record in run.clients.values() for entry in record.queue
         ]
 
+    def is_done_with(self, run: OpenRun) -> bool:
+        """Whether nothing of a run without clients is here: no row to be written, and nobody who writes one."""
+        return run not in self._writers and run not in self._resting and not self._unwritten.get(run)
+
     async def finish(self) -> None:
         """After :meth:`stop`: wait until the workers have done what they had begun, and write it down."""
         if self._batches:

@@ -23,6 +23,7 @@ from pixlog.protocol import Header
 from pixlog.writer_mark import safe_host
 from pixlogd.config.settings import Settings
 from pixlogd.connection import Connection, ack_wait_s
+from pixlogd.descriptors import most_files_at_rest
 from pixlogd.headers import Control, Hello, InArena, InSpill, Log
 from pixlogd.listener import Listener
 from pixlogd.metrics import MetricsServer
@@ -32,6 +33,7 @@ from pixlogd.priority import step_forward
 from pixlogd.rundir.open_run import ClientRecord, Entry, OpenRun
 from pixlogd.rundir.recall import recall
 from pixlogd.rundir.recovery import Recovery
+from pixlogd.runs_at_rest import RunsAtRest
 from pixlogd.session import Event, State
 from pixlogd.status import status_of
 
@@ -52,6 +54,7 @@ class Server:
         self.connections: set[Connection] = set()
         self.pipeline = Pipeline(settings, self._on_progress, self._on_left)
         self._only_run = only_run
+        self._at_rest = RunsAtRest(self._is_in_use, most=most_files_at_rest())
         self._writer = f"{safe_host(host)}-{os.getpid()}"
         self.recovery = Recovery(self.pipeline, safe_host(host), self._writer)
         self.metrics = MetricsServer(
@@ -78,9 +81,26 @@ class Server:
             raise RunDirError(f"this daemon serves {self._only_run}, not {run_dir}")
         run = self.runs.get(run_dir)
         if run is None:
+            self._let_go_of_runs()
             run = self.runs[run_dir] = OpenRun(run_dir, self._writer, self.settings)
             self._spawn(self.recovery.recover(run))
         return run
+
+    def _is_in_use(self, run: OpenRun) -> bool:
+        return bool(run.clients) or run.recovery.begun_count > 0 or not self.pipeline.is_done_with(run)
+
+    def _let_go_of_runs(self) -> None:
+        """Close the runs that nobody needs any more; a daemon that was started for one run ends instead."""
+        if self._only_run is None:
+            for run in self._at_rest.due(self.runs.values(), time.monotonic()):
+                self._spawn(self._let_go(run))
+
+    async def _let_go(self, run: OpenRun) -> None:
+        """Close a run, unless there is more to do in it: what clients spilled that are surely gone by now."""
+        await self.recovery.recover(run)
+        if self.runs.get(run.run_dir) is run and not self._is_in_use(run):
+            del self.runs[run.run_dir]
+            await run.close()
 
     def _on_accepted(self, sock: socket.socket) -> None:
         connection = Connection(sock, self, self.settings)
@@ -250,6 +270,7 @@ class Server:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), min(0.25, self.settings.idle_exit_s or 0.25))
             self._let_go_of_the_dead()
+            self._let_go_of_runs()
             if exit_when_idle and self._is_idle() and not self._look_back():
                 log.info("x nobody is here any more")
                 break

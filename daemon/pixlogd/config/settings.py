@@ -53,7 +53,7 @@ class Settings:
         5.0,
         Duration(0, 86_400),
         "Seconds after its last client is gone and everything is written until a daemon that was started for one "
-        "run ends. `pixlogd serve` does not end by itself.",
+        "run ends. `pixlogd serve` does not end by itself; it closes a run after a minute of that.",
     )
     give_up_s: float = setting(
         3600.0,

@@ -152,5 +152,5 @@ class OpenRun:
 
     async def close(self) -> None:
         """Close the segment and remove what was temporary."""
-        await self.manifest.close()
         self.store.close()
+        await self.manifest.close()
