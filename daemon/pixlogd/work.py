@@ -35,6 +35,7 @@ _OURS_TO_FAIL = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EFBIG, errno.
 MOST_READS: Final = 10
 """How often a call is tried whose pixels, or the earlier image that it points at, cannot be read."""
 _MOST_CRASHES = 2
+_MOST_ENDS = 4  # of processes with a suspect, when the last was ended from outside
 _read_memory: Final = ReadMemory()
 
 
@@ -90,7 +91,9 @@ def process(batch: Sequence[Entry], settings: Settings, lane: Lane | None = None
     for index, (entry, ready) in enumerate(work):
         try:
             if ready is None and entry.crashes and (lane is None or len(entry.crashes) >= _MOST_CRASHES):
-                raise InputError(f"rendering it ended a worker process: {', then '.join(entry.crashes)}")
+                how = ", then ".join(entry.crashes)
+                other = ", and no other could be started" if lane is None else ""
+                raise InputError(f"rendering it ended a worker process: {how}{other}")
             outcome.finished.append(_process_one(entry, settings, ready))
         except OSError as exc:
             if exc.errno in _OURS_TO_FAIL:
@@ -150,9 +153,10 @@ def _render_over(
         lane.process.kill()
         gone = WorkerGone("the daemon, which could not read its answer", None)
     outcome.gone = gone
-    if gone.number is not None:
-        batch[gone.number].crashes += (gone.how,)
-    outcome.suspects = [entry for entry in batch if 0 < len(entry.crashes) < _MOST_CRASHES]
+    if gone.number is not None or batch[0].crashes:  # a suspect is alone, and may have brought on what it was
+        batch[gone.number or 0].crashes += (gone.how,)
+    most = _MOST_ENDS if gone.number is None else _MOST_CRASHES
+    outcome.suspects = [entry for entry in batch if 0 < len(entry.crashes) < most]
     return [(entry, None) for entry in batch if entry not in outcome.suspects]
 
 

@@ -33,6 +33,8 @@ _LOOK_EVERY_S: Final = 1.0
 _REST_FIRST_S: Final = 1.0
 _REST_MOST_S: Final = 60.0
 _LAST_BATCH_S: Final = 1.0
+_MOST_FAILED_STARTS: Final = 3
+_START_AGAIN_S: Final = 1.0
 
 
 class WorkerProcesses:
@@ -51,7 +53,8 @@ class WorkerProcesses:
         self._pressed_since: float | None = None
         self._rest_s = _REST_FIRST_S
         self._rest_until = 0.0
-        self._failed_before = False
+        self._failed_starts = 0  # in a row, since there was the last one
+        self._start_again: asyncio.TimerHandle | None = None
         self._used_at = 0.0
         self._look: asyncio.TimerHandle | None = None
         self._closed = False
@@ -103,8 +106,20 @@ class WorkerProcesses:
         self._pressed_since = None
 
     def ensure_one(self) -> bool:
-        """Return whether there is a worker process, or one on its way."""
-        return bool(self._ready or self._starting) or (bool(self._wanted) and self._start())
+        """Return whether there is a worker process, or may soon be one, which ``on_change`` tells of.
+
+        One is started where there is none, and again when that fails; False after ``_MOST_FAILED_STARTS`` in a row.
+        """
+        if self._ready or self._starting or self._start_again is not None:
+            return True
+        if not self._wanted or self._closed:
+            return False
+        if not self._failed_starts and self._start():
+            return True
+        if self._failed_starts >= _MOST_FAILED_STARTS:
+            return False
+        self._start_again = self._loop.call_later(_START_AGAIN_S, self._on_start_again)
+        return True
 
     def step_forward(self) -> None:
         """Be as important as anybody."""
@@ -114,6 +129,8 @@ class WorkerProcesses:
     def stop(self) -> None:
         """Start no more; what has been handed over may be finished, but is not waited for without an end."""
         self._closed = True
+        if self._start_again is not None:
+            self._start_again.cancel()
         self._loop.call_later(_LAST_BATCH_S, self._kill_all)
 
     async def close(self) -> None:
@@ -154,7 +171,7 @@ class WorkerProcesses:
         if future.cancelled() or not future.result():
             self._on_failed(f"ended by {process.end()[0]} before it was ready")
         else:
-            self._failed_before = False
+            self._failed_starts = 0
             self._ready.append(process)
             self._idle_lanes += process.lanes
             self._used_at = time.monotonic()
@@ -164,10 +181,16 @@ class WorkerProcesses:
         self._on_change()
 
     def _on_failed(self, reason: str) -> None:
-        if not self._failed_before:
+        if not self._failed_starts:
             log.warning("! no worker process: %s; threads encode instead", reason)
-        self._failed_before = True
+        self._failed_starts += 1
         self._rest()
+
+    def _on_start_again(self) -> None:
+        self._start_again = None
+        if not (self._ready or self._starting):
+            self._start()
+        self._on_change()
 
     def _rest(self) -> None:
         self._rest_until = time.monotonic() + self._rest_s
@@ -183,6 +206,7 @@ class WorkerProcesses:
             self._idle_lanes.remove(lane)
             lane.close()
         self._ended.append(process)
+        self._failed_starts = 0
         self._rest()
         self._on_change()
 

@@ -224,6 +224,20 @@ def test_call_that_crashes_two_workers_fails(client: ClientRecord) -> None:
     assert finished.ack[1:3] == ("failed", "rendering it ended a worker process: SIGABRT, then SIGABRT")
 
 
+def test_call_that_crashed_a_worker_fails_when_others_are_killed_with_it(client: ClientRecord) -> None:
+    """Three are ended from outside while they have it, by the kernel that finds no memory perhaps; then it fails."""
+    (entry,) = batch = [entry_for(client, 0, pictures()[0], "SIGKILL")]
+    entry.crashes = ("SIGSEGV",)
+    for still_tried in (True, True, False):
+        for worker in started(*ODD_WORKER):
+            outcome = process(batch, DAEMON, worker.lanes[0])
+        assert (outcome.suspects == batch) == still_tried
+    (finished,) = outcome.finished
+    assert finished.ack[2] == (
+        "rendering it ended a worker process: SIGSEGV, then SIGKILL, then SIGKILL, then SIGKILL"
+    )
+
+
 def test_closed_worker_ends_by_itself(worker: WorkerProcess) -> None:
     """The end of the stream ends it, without a signal."""
     for lane in worker.lanes:

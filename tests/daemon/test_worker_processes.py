@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -72,6 +73,12 @@ async def until(condition: Callable[[], bool]) -> None:
     """Wait for a condition."""
     while not condition():  # noqa: ASYNC110 - processes come and go without an event
         await asyncio.sleep(0.005)
+
+
+def rows_of(run: OpenRun) -> list[dict[str, Any]]:
+    """Return the rows of the manifest."""
+    segments = (run.run_dir / "manifest").glob("*.jsonl")
+    return [json.loads(line) for segment in segments for line in segment.read_text().splitlines()]
 
 
 def no_worker_is_left() -> bool:
@@ -212,3 +219,49 @@ def test_call_that_crashes_two_processes_fails_alone(
     assert states[crashing] == "failed"
     assert run.tally.failed_reasons == {"rendering it ended a worker process": 1}
     assert len([line for line in caplog.messages if "was ended by SIGSEGV" in line]) == 2
+
+
+@pytest.mark.parametrize(
+    ("failing_starts", "reason"),
+    [
+        (1, "rendering it ended a worker process: SIGSEGV, then SIGSEGV"),
+        (1000, "rendering it ended a worker process: SIGSEGV, and no other could be started"),
+    ],
+    ids=["once", "always"],
+)
+@pytest.mark.parametrize("failing", [["/nonexistent"], [sys.executable, "-c", "raise SystemExit(3)"]])
+def test_call_that_crashed_a_process_fails_when_no_other_can_be_started(
+    run: OpenRun,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: list[str],
+    failing_starts: int,
+    reason: str,
+) -> None:
+    """Starts are tried a few times, with a rest between them, and the call has its row with the reason."""
+    odd = [sys.executable, "-P", odd_worker.__file__]
+    failures_left, crashing, starts = 0, -1, 0
+
+    def command() -> list[str]:
+        nonlocal failures_left, starts
+        starts += 1
+        failures_left -= 1
+        return odd if failures_left < 0 else failing
+
+    monkeypatch.setattr("pixlogd.rendering.worker_process._worker_command", command)
+    monkeypatch.setattr("pixlogd.worker_processes._START_AGAIN_S", 0.01)
+
+    async def scene(pipeline: Pipeline, run: OpenRun) -> None:
+        nonlocal failures_left, crashing, starts
+        crashing = await flood_until_there_are(pipeline, run, 2)
+        failures_left, starts = failing_starts, 0
+        os.kill(pipeline.worker_processes._ready[0].pid, signal.SIGKILL)
+        await until(lambda: pipeline.worker_processes.count == 1)
+        flood(pipeline, run, crashing, 1, key="SIGSEGV")
+        await pipeline.drain(None)
+        flood(pipeline, run, crashing + 1, 1)
+
+    states = play(run, scene)
+    assert [number for number, state in enumerate(states) if state != "saved"] == [crashing]
+    (row,) = [row for row in rows_of(run) if row["seq"] == crashing]
+    assert row["reason"] == reason
+    assert starts == min(3, failing_starts + 1)
