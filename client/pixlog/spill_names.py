@@ -2,7 +2,8 @@
 
 ``<client>-0000.frames`` is a client's own, ``<client>-left-0001.frames`` one that it will not come back for because it
 was closed, ``<client>-by-<daemon>.frames`` one that an ending daemon left;
-``.claimed-<daemon>`` is added while a daemon replays or writes one, ``.damaged`` when a part of it cannot be read.
+``.claimed-<daemon>`` is added while a daemon replays or writes one, and with the client in the daemon's place while the
+client begins one and has not said in it whose it is; ``.damaged`` when a part of it cannot be read.
 """
 
 from __future__ import annotations

@@ -18,6 +18,11 @@ def safe_host(host: str) -> str:
     return "".join(char if char.isalnum() or char in "._" else "_" for char in host)[:64] or "host"
 
 
+def mark_of(host: str, pid: int, started: int | None) -> str:
+    """Return the mark of a process of which these are known."""
+    return f"{safe_host(host)}-{pid}-{started or 0}"
+
+
 def own_mark(writer: str) -> str:
     """Return the mark of this process, which calls itself ``writer``: its host and pid."""
     return f"{writer}-{started_ticks(os.getpid()) or 0}"

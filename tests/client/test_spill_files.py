@@ -6,18 +6,19 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from memfds import open_count
 from pixlog.errors import ProtocolError
-from pixlog.protocol import FrameDecoder, Kind, encode_head
+from pixlog.process_identity import started_ticks
+from pixlog.protocol import Buffer, FrameDecoder, Kind, encode_head
 from pixlog.sending import spill as spill_module
 from pixlog.sending.spill import Spill, Spilled
 from pixlogd.payload import SpilledPayload
-from pixlogd.rundir.spill_files import read_spill_file
+from pixlogd.rundir.spill_files import find_spill_files, read_spill_file
 from small_disks import file_size_limit, tiny_disk
 from wire_frames import CLIENT, frame, gray_pixels, hello_header, log_header, payload_of
 
@@ -229,6 +230,34 @@ def test_spill_reader_keeps_what_stands_before_junk(spill: Spill, tmp_path: Path
     path.write_bytes(junk + whole)
     with pytest.raises(ProtocolError):
         read_spill_file(path)
+
+
+def test_spill_file_without_its_hello_is_nobody_elses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until a file says whose it is, a daemon finds none of a process that lives; of one that died, it does."""
+    dead = {"host": "node1", "pid": 1 << 22}
+    alive = {"host": "node1", "pid": os.getpid(), "started": started_ticks(os.getpid())}
+    real = spill_module._pwrite_all
+    found: list[list[str]] = []
+
+    def look_first(fd: int, pieces: Sequence[Buffer], offset: int, file_nbytes: int | None = None) -> None:
+        if not offset:
+            found.append(
+                [path.name.partition(".claimed-")[0] for path in find_spill_files(tmp_path, "node1")]
+            )
+        real(fd, pieces, offset, file_nbytes)
+
+    monkeypatch.setattr(spill_module, "_pwrite_all", look_first)
+    for number, process in enumerate((alive, dead)):
+        client = f"{number:016x}"
+        hello = hello_header("/run", client=client, **process)
+        spill = Spill(tmp_path, client, 1 << 20, hello.copy)
+        write(spill, 0)
+        spill.close()
+    first, second = (f"{number:016x}-0000.frames" for number in range(2))
+    assert found == [[], [first, second]]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [first, second]
 
 
 def _flip(data: bytes, offset: int, nbytes: bytes) -> bytes:

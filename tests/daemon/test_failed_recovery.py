@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,13 @@ def test_claim_is_given_back_when_a_replay_fails(tmp_path: Path, monkeypatch: py
             assert asyncio.run(recovered_in(run)) == [f"{CLIENT}-by-node1-1-1.frames"]
         assert asyncio.run(recovered_in(run)) == []
         assert run.tally.saved == 3
+
+
+def test_young_file_without_a_hello_is_left_alone(tmp_path: Path) -> None:
+    """A client on another host may have begun it a moment ago; after ten minutes nobody comes back for it."""
+    with open_run(tmp_path / "run") as run:
+        path = tmp_path / "run" / "spill" / f"{CLIENT}-0000.frames"
+        path.touch()
+        assert asyncio.run(recovered_in(run)) == [path.name]
+        os.utime(path, (time.time() - 700,) * 2)
+        assert asyncio.run(recovered_in(run)) == []

@@ -24,7 +24,8 @@ from pathlib import Path
 from pixlog.protocol import Buffer, Header, Kind, encode_head
 from pixlog.sending.spill_room import SpillRoom
 from pixlog.signal_exceptions import pass_on
-from pixlog.spill_names import LEFT, SUFFIX, left_name
+from pixlog.spill_names import LEFT, SUFFIX, claimed_name, left_name
+from pixlog.writer_mark import mark_of
 
 _ROTATE_NBYTES = 64 * 1024 * 1024
 
@@ -208,16 +209,23 @@ class Spill:
         return file
 
     def _create(self, path: Path) -> SpillFile:
-        preamble = encode_head(Kind.HELLO, self._hello())
+        hello = self._hello()
+        preamble = encode_head(Kind.HELLO, hello)
+        # As long as nobody can read in it whose it is, its name says so.
+        begun = path.with_name(
+            claimed_name(path.name, mark_of(hello["host"], hello["pid"], hello["started"]))
+        )
         try:
-            created = _create(path)
+            created = _create(begun)
         except FileNotFoundError:  # somebody removed the run directory
             self.directory.mkdir(parents=True, exist_ok=True)
-            created = _create(path)
+            created = _create(begun)
         try:
             _pwrite_all(created.fileno(), [preamble], 0)
+            begun.rename(path)
         except BaseException:
             created.close()
+            begun.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
             raise
         return SpillFile(path, created, len(preamble))

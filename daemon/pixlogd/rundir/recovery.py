@@ -30,6 +30,7 @@ from pixlogd.rundir.spill_files import (
     entries_of,
     find_spill_files,
     give_back,
+    may_be_begun,
     read_spill_file,
     set_aside,
 )
@@ -120,7 +121,10 @@ class Recovery:
     async def _replay(self, run: OpenRun, path: Path, of_other_hosts: bool) -> _Claimed | None:
         """Claim a file and bring what is whole in it to its end; return it if there is more to do."""
         file = await asyncio.to_thread(read_spill_file, path)
-        if file is not None and not self._is_left(run, path, file.hello, of_other_hosts):
+        if file is None:
+            if not of_other_hosts and await asyncio.to_thread(may_be_begun, path):
+                return None
+        elif not self._is_left(run, path, file.hello, of_other_hosts):
             return None
         claimed = await asyncio.to_thread(claim, path, self._mark)
         if claimed is None:

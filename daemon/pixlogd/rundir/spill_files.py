@@ -6,6 +6,7 @@ it wrote or replayed it, bears an abandoned claim.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from pixlogd.rundir.open_run import ClientRecord, Entry
 
 NOT_WRITTEN = "lost: every process of the job was killed before this image was written to the spill"
 """Why a call fails of which an ending daemon could write no more than the name."""
+_BEGINNING_S = 600.0
 _ANY_NAME = "0" * 16 + "-0000" + SUFFIX
 
 
@@ -61,6 +63,16 @@ def claim(path: Path, mark: str) -> Path | None:
     except FileNotFoundError:
         return None
     return claimed
+
+
+def may_be_begun(path: Path) -> bool:
+    """Whether a file in which nobody's HELLO can be read may be one of a client that lives; raises OSError.
+
+    Of a client on another host the file's name may be seen before what it wrote.
+    """
+    if claimant(path.name) is not None:
+        return False
+    return time.time() - path.stat().st_mtime < _BEGINNING_S
 
 
 def give_back(path: Path, mark: str) -> None:
