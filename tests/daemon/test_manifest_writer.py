@@ -126,11 +126,29 @@ def remove_segment(run_dir: Path) -> None:
     segments_of(run_dir)[0].unlink()
 
 
-@pytest.mark.parametrize("remove", [remove_run, remove_segment])
-def test_writer_begins_again_when_its_segment_is_removed(
+def move_run(run_dir: Path) -> None:
+    """Give the run directory another name."""
+    run_dir.rename(run_dir.with_name("moved"))
+
+
+def move_run_leaving_link(run_dir: Path) -> None:
+    """Move the run directory and put a link to it in its place."""
+    move_run(run_dir)
+    run_dir.symlink_to(run_dir.with_name("moved"))
+
+
+def replace_run(run_dir: Path) -> None:
+    """Put a copy of the run in its place, as a restored backup does."""
+    move_run(run_dir)
+    shutil.copytree(run_dir.with_name("moved"), run_dir)
+    segments_of(run_dir)[0].write_bytes(b"")
+
+
+@pytest.mark.parametrize("remove", [remove_run, remove_segment, move_run, replace_run])
+def test_writer_begins_again_when_its_segment_is_not_in_its_place(
     run_dir: Path, remove: Callable[[Path], None]
 ) -> None:
-    """Rows are never written into a file that nobody can see any more."""
+    """Rows are never written into a file that nobody can see any more, or that is part of another directory now."""
 
     async def write() -> None:
         writer = writing(run_dir)
@@ -141,8 +159,24 @@ def test_writer_begins_again_when_its_segment_is_removed(
         await writer.close()
 
     asyncio.run(write())
+    assert lines_of(run_dir) == [line(1), line(2)]
+    moved = run_dir.with_name("moved")
+    assert not moved.exists() or lines_of(moved) == [line(0)]
+
+
+def test_writer_goes_on_where_a_link_leads_to_its_moved_run(run_dir: Path) -> None:
+    """A run directory that was moved aside with a link in its place is the same one."""
+
+    async def write() -> None:
+        writer = writing(run_dir)
+        await writer.append([line(0)])
+        move_run_leaving_link(run_dir)
+        await writer.append([line(1)])
+        await writer.close()
+
+    asyncio.run(write())
     (segment,) = segments_of(run_dir)
-    assert segment.read_bytes() == line(1) + line(2)
+    assert segment.read_bytes() == line(0) + line(1)
 
 
 def test_writer_flushes_each_batch_and_the_new_name(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,17 @@ def test_packed_store_begins_again_when_its_shard_is_gone(run_dir: Path) -> None
     assert read(run_dir, place, 1) == b"b"
 
 
+def test_packed_store_begins_again_when_its_run_is_moved(run_dir: Path) -> None:
+    """A shard that went elsewhere with its run directory is not written to any more, and stays readable."""
+    store = store_in(run_dir)
+    (before,) = store.write([Media("media/a.png", b"a")])
+    run_dir.rename(run_dir.with_name("moved"))
+    (after,) = store.write([Media("media/b.png", b"b")])
+    store.close()
+    assert read(run_dir.with_name("moved"), before, 1) == b"a"
+    assert read(run_dir, after, 1) == b"b"
+
+
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path

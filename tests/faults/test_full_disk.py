@@ -346,6 +346,24 @@ def test_deleted_run_directory_is_made_again(plan: FaultPlan, run_dir: Path, noi
     )
 
 
+@pytest.mark.parametrize("store", ["files", "packed"])
+def test_moved_run_directory_leaves_two_whole_runs(
+    run_dir: Path, noise: Noise, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the run directory is renamed under the daemon, what is logged goes into a new one, rows and media."""
+    monkeypatch.setenv("PIXLOG_STORE", store)
+    moved = run_dir.with_name("moved")
+    with connected(run_dir) as client:
+        log_all(client, noise, 3)
+        assert_all_settled(client)
+        run_dir.rename(moved)
+        log_all(client, noise, 3)
+        assert_all_settled(client)
+        client.close(scaled_s(60))
+    for run, seqs in ((moved, {0, 1, 2}), (run_dir, {3, 4, 5})):
+        assert {seq for _, seq in check_accounts(run).saved} == seqs
+
+
 def saved_rows(run_dir: Path) -> list[dict[str, Any]]:
     """Return the saved rows."""
     return [row for row in rows_of(run_dir) if row["state"] == "saved"]

@@ -1,4 +1,4 @@
-"""Directories that are on the disk itself when somebody relies on them."""
+"""Directories that are on the disk itself when somebody relies on them, and whether a file still lies in its own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,14 @@ def make_directory(path: str | os.PathLike[str], *, fsync: bool) -> None:
     os.makedirs(path, exist_ok=True)
     for made in reversed(missing):
         fsync_directory(os.path.dirname(made))
+
+
+def is_in_place(fd: int, path: str | os.PathLike[str]) -> bool:
+    """Whether an open file is still the one of that name: neither it nor a directory above was moved or removed."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def fsync_directory(path: str | os.PathLike[str]) -> None:

@@ -22,7 +22,7 @@ import aiofiles
 from aiofiles.threadpool.binary import AsyncFileIO
 
 from pixlog.errors import InputError
-from pixlogd.rundir.directories import fsync_directory, make_directory
+from pixlogd.rundir.directories import fsync_directory, is_in_place, make_directory
 
 FORMAT_VERSION = 1
 
@@ -73,12 +73,13 @@ class ManifestWriter:
         self._stem = f"{moment}-{writer}"
         self._fsync = fsync
         self._file: AsyncFileIO | None = None
+        self._path = self._directory
         self._nbytes = 0
 
     async def append(self, lines: Sequence[bytes]) -> None:
         """Append whole lines in one write; raises OSError, and then none of them is in the manifest."""
-        if self._file is not None and not os.fstat(self._file.fileno()).st_nlink:
-            await self.close()  # somebody removed the run directory: begin again in a new one
+        if self._file is not None and not is_in_place(self._file.fileno(), self._path):
+            await self.close()  # somebody removed or moved the run directory: begin again in a new one
         if self._file is None:
             self._file = await self._open()
         data = b"".join(lines)
@@ -110,9 +111,9 @@ class ManifestWriter:
         for number in range(1000):
             suffix = f"-{number}" if number else ""
             with contextlib.suppress(FileExistsError):
-                path = self._directory / f"{self._stem}{suffix}.jsonl"
+                self._path = self._directory / f"{self._stem}{suffix}.jsonl"
                 self._nbytes = 0
-                file = await aiofiles.open(path, "xb", buffering=0)
+                file = await aiofiles.open(self._path, "xb", buffering=0)
                 if self._fsync:
                     await asyncio.to_thread(fsync_directory, self._directory)
                 return file

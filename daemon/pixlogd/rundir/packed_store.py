@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixlog.protocol import Buffer
+from pixlogd.rundir.directories import is_in_place
 from pixlogd.rundir.store import Media, Placement
 
 SHARDS = "media/shards"
@@ -36,6 +37,7 @@ class PackedStore:
         self._lock = threading.Lock()
         self._fd: int | None = None
         self._shard = ""
+        self._path = run_dir
         self._end = 0
         self._count = 0
 
@@ -72,7 +74,7 @@ class PackedStore:
     def _shard_for(self, nbytes: int) -> int:
         """Locked: return the shard that ``nbytes`` go into, a new one when the current is full or gone."""
         fd = self._fd
-        if fd is not None and os.fstat(fd).st_nlink and self._end + nbytes <= self._shard_nbytes:
+        if fd is not None and self._end + nbytes <= self._shard_nbytes and is_in_place(fd, self._path):
             return fd
         self._close_shard()
         directory = self._run_dir / SHARDS
@@ -80,8 +82,8 @@ class PackedStore:
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         self._shard = f"{SHARDS}/{moment}-{self._writer}-{self._count:04d}.tar"
         self._count += 1
-        path = self._run_dir / self._shard
-        self._fd = fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        self._path = self._run_dir / self._shard
+        self._fd = fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         self._end = 0
         return fd
 
