@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import resource
 from typing import Any
 
 import numpy as np
@@ -280,3 +281,23 @@ def test_pillow_failure_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(Image.Image, "save", fail)
     with pytest.raises(InputError, match="jpg cannot save 80x60 pixels of mode 'RGB': encoder error -2"):
         encode(_picture("RGB"), EncodeOptions(file_type="jpg"))
+
+
+@pytest.mark.parametrize(
+    ("limit", "most"),
+    [
+        pytest.param(resource.RLIMIT_NOFILE, 0, id="no descriptor"),
+        pytest.param(resource.RLIMIT_FSIZE, 4096, id="no room"),
+    ],
+)
+def test_large_jpeg_is_made_without_the_system_s_help(limit: int, most: int) -> None:
+    """Where no descriptor or no room behind one can be had, the JPEG is the same, made in memory of its own."""
+    picture, options = Picture(_smooth(400, 500), "RGB"), EncodeOptions(file_type="jpg", quality=75)
+    expected = encode(picture, options)
+    before = resource.getrlimit(limit)
+    resource.setrlimit(limit, (most, before[1]))
+    try:
+        encoded = encode(picture, options)
+    finally:
+        resource.setrlimit(limit, before)
+    assert bytes(encoded.data) == bytes(expected.data)

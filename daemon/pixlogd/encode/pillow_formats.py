@@ -13,6 +13,7 @@ that would change values silently (16-bit or float samples to 8 bits) is refused
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import tempfile
@@ -80,7 +81,10 @@ def encode_with_pillow(picture: Picture, options: EncodeOptions) -> tuple[bytes,
         arguments["icc_profile"] = picture.icc
     try:
         if name == "JPEG" and picture.pixels.nbytes > _IN_MEMORY_NBYTES:
-            return _save_by_descriptor(image, name, arguments), notes
+            with contextlib.suppress(
+                OSError
+            ):  # no descriptor, or no room behind it: slower in memory, but made
+                return _save_by_descriptor(image, name, arguments), notes
         buffer = io.BytesIO()
         image.save(buffer, name, **arguments)
         return buffer.getvalue(), notes
