@@ -67,6 +67,7 @@ _PALETTE_ALPHA_KEPT: Final = ("PNG",)
 _MAX_SIDE: Final = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535, "AVIF": 65_536}
 
 _SAMPLES: Final = {"1": np.dtype(bool), "I;16": np.dtype(np.uint16), "F": np.dtype(np.float32)}
+_JPEG_END: Final = b"\xff\xd9"
 _IN_MEMORY_NBYTES: Final = 64 << 10  # smaller pictures encode faster than a descriptor opens
 
 
@@ -81,10 +82,11 @@ def encode_with_pillow(picture: Picture, options: EncodeOptions) -> tuple[bytes,
         arguments["icc_profile"] = picture.icc
     try:
         if name == "JPEG" and picture.pixels.nbytes > _IN_MEMORY_NBYTES:
-            with contextlib.suppress(
-                OSError
-            ):  # no descriptor, or no room behind it: slower in memory, but made
-                return _save_by_descriptor(image, name, arguments), notes
+            # Where there is no descriptor, or no room behind it, it is made in memory, more slowly.
+            with contextlib.suppress(OSError):
+                data = _save_by_descriptor(image, name, arguments)
+                if data.endswith(_JPEG_END):  # Pillow takes no notice when only a part was written
+                    return data, notes
         buffer = io.BytesIO()
         image.save(buffer, name, **arguments)
         return buffer.getvalue(), notes
