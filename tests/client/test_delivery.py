@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ import pixlog
 from pixlog.protocol import Kind, encode_head
 from pixlog.sending.pending import Pending
 from pixlog.sending.spill import Spill
+from pixlog.stats import Stats
 from pixlogd.headers import InArena, InSpill
 from pixlogd.rundir.spill_files import read_spill_file
 from scripted_daemon import ScriptedDaemon
@@ -76,6 +78,30 @@ def test_acknowledgements_settle_in_any_order(daemon: ScriptedDaemon, connect: C
     assert (stats.accepted, stats.saved, stats.failed, stats.dropped, stats.pending) == (30, 10, 10, 10, 0)
     assert stats.buffer_nbytes == 0
     assert stats.failed_reasons == {"no image": 10}
+
+
+def test_counts_agree_at_every_moment(daemon: ScriptedDaemon, connect: Connect) -> None:
+    """However other threads log and settle meanwhile, accepted is saved, failed, dropped and pending together."""
+    client = connect(buffer_bytes="64KiB", on_full="drop_newest")
+    daemon.acknowledges = True
+    interval_s = sys.getswitchinterval()
+    logging_thread = threading.Thread(target=log_images, args=(client, 3000))
+    odd: list[Stats] = []
+    sys.setswitchinterval(1e-6)
+    try:
+        logging_thread.start()
+        while logging_thread.is_alive():
+            stats = client.stats()
+            if (
+                stats.accepted != stats.saved + stats.failed + stats.dropped + stats.pending
+                or stats.pending < 0
+            ):
+                odd.append(stats)
+    finally:
+        sys.setswitchinterval(interval_s)
+    assert odd == []
+    assert client.flush(timeout_s=scaled_s(20)) == 0
+    assert (client.stats().accepted, client.stats().pending) == (3000, 0)
 
 
 def test_acknowledgement_counts_once(daemon: ScriptedDaemon, connect: Connect) -> None:
@@ -189,6 +215,8 @@ def test_garbage_from_the_daemon_is_survived(daemon: ScriptedDaemon, connect: Co
         pytest.param({"rows": [[0]]}, id="short row"),
         pytest.param({"rows": [[{}, "saved", None, [], []]]}, id="odd number"),
         pytest.param({"rows": [[0, "lost", None, [], []]]}, id="odd state"),
+        pytest.param({"rows": [[0, "dropped", 5, [], []]]}, id="odd reason"),
+        pytest.param({"rows": [[0, "saved", None, [], [5]]]}, id="odd note"),
     ],
 )
 def test_odd_acknowledgement_is_survived(

@@ -395,8 +395,14 @@ class Delivery:
         return self._ledger.wait(predicate, timeout_s)
 
     def is_settled(self) -> bool:
-        """Whether nothing is pending."""
-        return not self._ledger.pending and not len(self._deferred) and not self._ledger.packed.count
+        """Whether nothing is pending; without the lock, so it looks first where calls come from.
+
+        The counts say it of calls that are packed or unpacked meanwhile, and the ledger when the memory is free again.
+        """
+        if len(self._deferred):
+            return False
+        counts = self._ledger.counts
+        return counts.settled == counts.accepted and not self._ledger.pending
 
     @property
     def pending_count(self) -> int:
@@ -409,20 +415,24 @@ class Delivery:
         return self._ledger.left_count
 
     def stats(self) -> Stats:
-        """Return the counts as they are; takes no lock."""
+        """Return the counts as they are; takes no lock, so it reads last what is counted first."""
         counts = self._ledger.counts
+        failed_reasons, dropped_reasons = dict(counts.failed_reasons), dict(counts.dropped_reasons)
+        failed, dropped = sum(failed_reasons.values()), sum(dropped_reasons.values())
+        saved = counts.saved
+        accepted = counts.accepted
         return Stats(
-            accepted=counts.accepted,
-            saved=counts.saved,
-            failed=counts.failed,
-            dropped=counts.dropped,
-            pending=counts.accepted - counts.settled,
+            accepted=accepted,
+            saved=saved,
+            failed=failed,
+            dropped=dropped,
+            pending=accepted - saved - failed - dropped,
             nbytes=counts.nbytes,
             buffer_nbytes=self._pool.used_nbytes,
             spilled=counts.spilled,
             reconnects=self._link.reconnect_count,
-            failed_reasons=dict(counts.failed_reasons),
-            dropped_reasons=dict(counts.dropped_reasons),
+            failed_reasons=failed_reasons,
+            dropped_reasons=dropped_reasons,
         )
 
 

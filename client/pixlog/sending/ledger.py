@@ -177,18 +177,21 @@ class Ledger:
                     continue
                 if pending.arrival is not None:  # nobody was told of it, and a device writes into its region
                     continue
+                told = [(kind_of(note), note) for note in notes]
+                self.counts.settle(
+                    state, reason
+                )  # whatever makes no sense raised before anything was changed
                 if pending.region is not None:
                     self.pool.release(pending.region)
                 if pending.spilled is not None and (stuck := self.spill.release(pending.spilled)) is not None:
                     self.notices.note(
                         "stuck", "", f"a spill file that nobody needs cannot be removed: {stuck}"
                     )
-                self.counts.settle(state, reason)
                 pending.receipt.settle(state, reason, paths)
                 if state == "failed" and not pending.outcome:
                     self.notices.note("failed", pending.receipt.key, f"failed: {reason}")
-                for note in notes:
-                    self.notices.note(kind_of(note), pending.receipt.key, note)
+                for kind, note in told:
+                    self.notices.note(kind, pending.receipt.key, note)
                 del self.pending[seq]  # last: who sees it gone, without the lock, may look at all the rest
             self.leave()
         self.wake_waiters()

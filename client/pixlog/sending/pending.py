@@ -102,12 +102,12 @@ class Counts:
         return self.saved + self.failed + self.dropped
 
     def settle(self, state: State, reason: str | None) -> None:
-        """Count one call that reached ``state``."""
+        """Count one call that reached ``state``; a reason that is none raises before anything is counted."""
         if state == "saved":
             self.saved += 1
         elif state == "failed":
-            self.failed += 1
             count_reason(self.failed_reasons, reason)
+            self.failed += 1
         else:
-            self.dropped += 1
             count_reason(self.dropped_reasons, reason)
+            self.dropped += 1
