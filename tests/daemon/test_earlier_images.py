@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import pixlog
+from accounting import check_accounts, rows_of
 from pixlog.errors import InputError
 from pixlogd.rundir.library import Library, NotThereYet
+from waiting import scaled_s
 from wire_frames import CLIENT
 from written_runs import WrittenRun, gray
 
@@ -47,3 +52,33 @@ def test_a_call_that_is_only_named_is_waited_for_or_refused(run_dir: Path) -> No
         _library(run_dir, on_its_way=True).find(NAMED)
     with pytest.raises(InputError, match=f"the earlier call {CLIENT}/1 is not in this run"):
         _library(run_dir).find(NAMED)
+
+
+@pytest.mark.parametrize("store", ["files", "packed"])
+def test_what_was_removed_with_its_run_is_not_named_again(
+    run_dir: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the run directory was removed, equal content is stored again, and receipts from before are refused."""
+    monkeypatch.setenv("PIXLOG_STORE", store)
+    pixels = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    with pixlog.connect(run_dir) as client:
+
+        def log(step: int, image: object) -> pixlog.Receipt:
+            receipt = client.log_image("k", pixlog.Image(image, dedup=True), step=step)
+            assert client.flush(scaled_s(60)) == 0
+            return receipt
+
+        receipt = log(0, pixels)
+        log(1, pixels)
+        log(2, pixlog.Image.ref(receipt))
+        first, *others = rows_of(run_dir)
+        assert [row["files"] for row in others] == [first["files"]] * 2
+        shutil.rmtree(run_dir)
+        log(3, pixels)
+        log(4, pixels)
+        refused = log(5, pixlog.Image.ref(receipt))
+        assert f"the earlier call {client.id}/0 is not there any more" in str(refused.reason)
+        stored, shared, failed = rows_of(run_dir)
+    assert stored["files"] == shared["files"] != []
+    assert failed["state"] == "failed"
+    check_accounts(run_dir)

@@ -2,12 +2,14 @@
 
 Nothing is kept of images that nobody points at.  An image is looked up by receipt in the manifest and remembered
 while it is among the last that were asked for; contents are remembered from the first call with ``dedup`` on,
-when those of earlier rows are read once.
+when those of earlier rows are read once.  A file is looked for before it is named again: the run directory may have
+been removed, and begun again, meanwhile.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -63,7 +65,12 @@ class Library:
             raise InputError(
                 f"the earlier call {client}/{seq} has {len(images)} saved images, asked for {index}"
             )
-        return images[index]
+        image = images[index]
+        if not self._is_there(image.path, image.placement):
+            raise InputError(
+                f"the image of the earlier call {client}/{seq} is not there any more: {image.path}"
+            )
+        return image
 
     def settle(self, media: MediaFile) -> MediaFile | EarlierFile:
         """Return where equal content lives: ``media`` at the first path that had it, or that stored file itself."""
@@ -72,6 +79,8 @@ class Library:
             if self._homes is None:
                 self._homes = self._read_homes()
             home = self._homes.setdefault(content, _Home(media.path))
+            if home.stored and not self._is_there(home.path, home.placement):
+                home = self._homes[content] = _Home(media.path)
         if home.stored:
             return EarlierFile(home.path, media.sha256, media.size, media.index, placement=home.placement)
         return replace(media, path=home.path)
@@ -105,6 +114,14 @@ class Library:
             while len(self._by_call) > _REMEMBERED:
                 self._by_call.popitem(last=False)
         return images
+
+    def _is_there(self, path: str, placement: Placement | None) -> bool:
+        """Whether a stored file is still where it was; raises OSError when the disk does not tell."""
+        try:
+            os.stat(self._run_dir / (path if placement is None else placement["shard"]))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
 
     def _row_of(self, client: str, seq: int) -> dict[str, Any] | None:
         """Return the row of one call; a line that only names the call, in its meta or input, is another's."""
