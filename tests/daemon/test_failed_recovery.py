@@ -10,24 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from daemon_rooms import client_of, entry_of, open_run
-from pixlogd.config.settings import Settings
-from pixlogd.pipeline import Pipeline
+from daemon_rooms import client_of, entry_of, open_run, recovered_in
+from pixlogd import pipeline
 from pixlogd.rundir import recovery
-from pixlogd.rundir.open_run import OpenRun
-from pixlogd.rundir.recovery import Recovery
 from pixlogd.rundir.spill_writing import write_raw
 from wire_frames import CLIENT, log_header
-
-
-async def recovered_in(run: OpenRun) -> list[str]:
-    """Recover a run once; return what lies in its spill afterwards."""
-    pipeline = Pipeline(Settings(encode_workers=1), lambda: None, lambda _: None)
-    await Recovery(pipeline, "node1", "node1-1").recover(run)
-    pipeline.stop()
-    await pipeline.finish()
-    await run.manifest.close()
-    return [path.name for path in (run.run_dir / "spill").iterdir()]
 
 
 def test_claim_is_given_back_when_a_replay_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,3 +44,23 @@ def test_young_file_without_a_hello_is_left_alone(tmp_path: Path) -> None:
         assert asyncio.run(recovered_in(run)) == [path.name]
         os.utime(path, (time.time() - 700,) * 2)
         assert asyncio.run(recovered_in(run)) == []
+
+
+def test_file_of_which_the_pixels_cannot_be_read_is_kept_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its calls fail with the reason, and whoever can read more of the file later still has it."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with open_run(tmp_path / "run") as run:
+        client = client_of(run, pid=1 << 22)
+        write_raw(
+            tmp_path / "run" / "spill", "node1-1-1", [entry_of(client, log_header(n)) for n in range(3)]
+        )
+        run.forget(client)
+        monkeypatch.setattr(os, "preadv", refuse)
+        monkeypatch.setattr(pipeline, "_REST_FIRST_S", 0.001)
+        assert asyncio.run(recovered_in(run)) == [f"{CLIENT}-by-node1-1-1.frames.damaged"]
+        assert (run.tally.saved, run.tally.failed) == (0, 3)

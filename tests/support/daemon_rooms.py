@@ -12,7 +12,9 @@ from typing import Any
 from pixlog.protocol import Header
 from pixlogd.config.settings import Settings
 from pixlogd.headers import parse_hello, parse_log
+from pixlogd.pipeline import Pipeline
 from pixlogd.rundir.open_run import ClientRecord, Entry, OpenRun
+from pixlogd.rundir.recovery import Recovery
 from pixlogd.work import Finished
 from wire_frames import gray_pixels, hello_header
 
@@ -37,6 +39,16 @@ def entry_of(client: ClientRecord, header: Header, payload: bytes | None = None)
     view = memoryview(gray_pixels(header["seq"]) if payload is None else payload)
     log = parse_log(header, view if header.get("buffers") else None)
     return Entry(client, log, log.place if isinstance(log.place, memoryview) else None)
+
+
+async def recovered_in(run: OpenRun) -> list[str]:
+    """Recover a run once; return what lies in its spill afterwards."""
+    pipeline = Pipeline(Settings(encode_workers=1), lambda: None, lambda _: None)
+    await Recovery(pipeline, "node1", "node1-1").recover(run)
+    pipeline.stop()
+    await pipeline.finish()
+    await run.manifest.close()
+    return [path.name for path in (run.run_dir / "spill").iterdir()]
 
 
 def row_of(finished: Finished) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from pixlog.spill_names import LEFT
 from pixlog.writer_mark import own_mark, safe_host
 from pixlogd.headers import Hello, Log
 from pixlogd.pipeline import Pipeline
-from pixlogd.rundir.open_run import Entry, OpenRun, RecoveryProgress
+from pixlogd.rundir.open_run import Ack, Entry, OpenRun, RecoveryProgress
 from pixlogd.rundir.recall import recall
 from pixlogd.rundir.spill_files import (
     SpillFile,
@@ -35,16 +35,30 @@ from pixlogd.rundir.spill_files import (
     set_aside,
 )
 from pixlogd.rundir.spill_writing import NotAllSpilled, write_raw
+from pixlogd.work import MOST_READS
 
 log = logging.getLogger("pixlogd")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Claimed:
-    """A spill file under the name that it has while this daemon replays it."""
+    """A spill file under the name that it has while this daemon replays it.
+
+    ``unread_count`` calls of it failed because their pixels could not be read.
+    """
 
     path: Path
     file: SpillFile
+    unread_count: int = 0
+
+    @property
+    def pointing(self) -> list[Log]:
+        """Calls that show the image of an earlier call, which may lie in another file."""
+        return [log for log in self.file.logs if _points(log)]
+
+
+def _points(log: Log) -> bool:
+    return any(item["data"].get("kind") == "ref" for item in log.header["items"])
 
 
 class Recovery:
@@ -70,14 +84,11 @@ class Recovery:
                 found = await asyncio.to_thread(
                     find_spill_files, spill, self._host, of_other_hosts=of_other_hosts
                 )
-                # What one file only announces, another may hold with its pixels: announcements come last.
-                unfinished = [
-                    (path, claimed)
-                    for path in found
-                    if (claimed := await self._guarded(path, self._replay(run, path, of_other_hosts)))
-                ]
-                for path, claimed in unfinished:
-                    await self._guarded(path, self._finish_file(run, claimed))
+                unfinished: list[_Claimed] = []
+                for path in found:
+                    with self._guarded(path):
+                        unfinished += await self._replay(run, path, of_other_hosts)
+                await self._finish_files(run, unfinished)
         finally:
             run.recovery.begun_count -= 1
 
@@ -107,59 +118,93 @@ class Recovery:
             with contextlib.suppress(OSError):
                 path.unlink()
 
-    async def _guarded(self, path: Path, work: Coroutine[None, None, _Claimed | None]) -> _Claimed | None:
-        """Await ``work`` on a file; when it fails, the file is free again for whoever tries next."""
+    @contextlib.contextmanager
+    def _guarded(self, *paths: Path) -> Iterator[None]:
+        """Work on files; when that fails, they are free again for whoever tries next."""
         try:
-            return await work
+            yield
         except Exception as exc:  # one file's trouble must not become that of the others
             expected = isinstance(exc, (OSError, PixlogError))
-            log.error("! spill file %s cannot be replayed: %s", path.name, exc, exc_info=not expected)
-            with contextlib.suppress(OSError):
-                await asyncio.to_thread(give_back, path, self._mark)
-            return None
+            names = ", ".join(path.name for path in paths)
+            log.error("! spill file %s cannot be replayed: %s", names, exc, exc_info=not expected)
+            for path in paths:
+                with contextlib.suppress(OSError):
+                    give_back(path, self._mark)
 
-    async def _replay(self, run: OpenRun, path: Path, of_other_hosts: bool) -> _Claimed | None:
-        """Claim a file and bring what is whole in it to its end; return it if there is more to do."""
+    async def _replay(self, run: OpenRun, path: Path, of_other_hosts: bool) -> list[_Claimed]:
+        """Claim a file and bring what stands for itself in it to its end; return it if there is more to do."""
         file = await asyncio.to_thread(read_spill_file, path)
         if file is None:
             if not of_other_hosts and await asyncio.to_thread(may_be_begun, path):
-                return None
+                return []
         elif not self._is_left(run, path, file.hello, of_other_hosts):
-            return None
-        claimed = await asyncio.to_thread(claim, path, self._mark)
-        if claimed is None:
-            return None
-        if file is not None:
-            await self._bring_to_end(run, claimed, file.hello, file.logs)
-            if file.lost:
-                return _Claimed(claimed, file)
-        await self._remove(claimed, file)
-        return None
+            return []
+        claimed_path = await asyncio.to_thread(claim, path, self._mark)
+        if claimed_path is None:
+            return []
+        if file is None:
+            await asyncio.to_thread(claimed_path.unlink, missing_ok=True)
+            return []
+        claimed = _Claimed(claimed_path, file)
+        await self._bring_to_end(run, [(claimed, [log for log in file.logs if not _points(log)])])
+        if claimed.pointing or file.lost:
+            return [claimed]
+        await self._remove(claimed)
+        return []
 
-    async def _finish_file(self, run: OpenRun, claimed: _Claimed) -> None:
-        """Bring to their end the calls that a file only announces."""
-        await self._bring_to_end(run, claimed.path, claimed.file.hello, claimed.file.lost)
-        await self._remove(claimed.path, claimed.file)
+    async def _finish_files(self, run: OpenRun, unfinished: Sequence[_Claimed]) -> None:
+        """Bring to their end the calls that need those of other files: first what points at their images.
 
-    async def _remove(self, path: Path, file: SpillFile | None) -> None:
-        """Remove a file of which every call has its row, or set it aside if it is damaged."""
-        if file is not None and file.damage is not None:
-            aside = await asyncio.to_thread(set_aside, path)
-            log.error("! %s is damaged: %s; what stood there could not be read", aside.name, file.damage)
+        What one file only announces, another may hold with its pixels: announcements come last.
+        """
+        pointing = [(claimed, logs) for claimed in unfinished if (logs := claimed.pointing)]
+        failed = bool(pointing)
+        with self._guarded(*(claimed.path for claimed in unfinished)):
+            if pointing:
+                await self._bring_to_end(run, pointing)
+            failed = False
+        if failed:
             return
-        await asyncio.to_thread(path.unlink, missing_ok=True)
+        for claimed in unfinished:
+            with self._guarded(claimed.path):
+                if claimed.file.lost:
+                    await self._bring_to_end(run, [(claimed, claimed.file.lost)])
+                await self._remove(claimed)
 
-    async def _bring_to_end(self, run: OpenRun, claimed: Path, hello: Hello, logs: Sequence[Log]) -> None:
-        """Put calls of a file through the pipeline, those left out that have their rows, until each has its own."""
-        record = run.client(hello)
-        record.recalled = await asyncio.to_thread(recall, run.run_dir, hello.client, 0)
-        entries = list(entries_of(claimed, logs, record))
-        log.info("= spill file %s: %d calls to bring to their end", claimed.name, len(entries))
-        run.recovery.file = claimed.name
-        await self._finish(run.recovery, entries)
+    async def _remove(self, claimed: _Claimed) -> None:
+        """Remove a file of which every call has its row, or set it aside if it is damaged."""
+        damage = claimed.file.damage
+        if damage is None and claimed.unread_count:
+            damage = f"{claimed.unread_count} of its calls"
+        if damage is not None:
+            aside = await asyncio.to_thread(set_aside, claimed.path)
+            log.error("! %s is damaged: %s; what stood there could not be read", aside.name, damage)
+            return
+        await asyncio.to_thread(claimed.path.unlink, missing_ok=True)
+
+    async def _bring_to_end(self, run: OpenRun, parts: Sequence[tuple[_Claimed, Sequence[Log]]]) -> None:
+        """Put calls of files through the pipeline, those left out that have their rows, until each has its own."""
+        recalled: dict[str, dict[int, Ack]] = {}
+        for claimed, _ in parts:
+            client = claimed.file.hello.client
+            if client not in recalled:
+                recalled[client] = await asyncio.to_thread(recall, run.run_dir, client, 0)
+        begun: list[tuple[_Claimed, Entry]] = []
+        for claimed, logs in parts:
+            record = run.client(claimed.file.hello)
+            record.recalled = recalled[record.hello.client]
+            entries = list(entries_of(claimed.path, logs, record))
+            log.info("= spill file %s: %d calls to bring to their end", claimed.path.name, len(entries))
+            begun += ((claimed, entry) for entry in entries)
+        run.recovery.file = parts[0][0].path.name if len(parts) == 1 else ""
+        await self._finish(run.recovery, [entry for _, entry in begun])
         run.recovery.file = ""
-        if record.deliver is None and record.idle:
-            run.forget(record)
+        for claimed, entry in begun:
+            claimed.unread_count += entry.unread_count >= MOST_READS
+        for claimed, _ in parts:
+            record = run.client(claimed.file.hello)
+            if record.deliver is None and record.idle:
+                run.forget(record)
 
     def _is_left(self, run: OpenRun, path: Path, hello: Hello, of_other_hosts: bool) -> bool:
         """Whether nobody comes back for a file: its client is dead, or was closed, and nothing of it is on its way."""
