@@ -18,6 +18,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from pixlogd.config.settings import Settings
@@ -48,6 +49,8 @@ class WorkerProcesses:
         self._loop = asyncio.get_running_loop()
         self._ready: list[WorkerProcess] = []
         self._idle_lanes: list[Lane] = []
+        # Of their own: the loop's threads, which write the manifest, may be fewer than the processes waited for.
+        self._waiting = ThreadPoolExecutor(max(1, self._wanted), thread_name_prefix="pixlogd-start")
         self._starting: dict[asyncio.Future[bool], WorkerProcess] = {}
         self._ended: list[WorkerProcess] = []
         self._pressed_since: float | None = None
@@ -142,6 +145,7 @@ class WorkerProcesses:
         for process in starting.values():
             process.kill()
         await asyncio.gather(*starting, return_exceptions=True)
+        self._waiting.shutdown(wait=False)
         everyone = [*self._ready, *starting.values(), *self._ended]
         self._ready, self._ended, self._idle_lanes = [], [], []
         await asyncio.gather(*(asyncio.to_thread(process.close) for process in everyone))
@@ -159,7 +163,7 @@ class WorkerProcesses:
         except OSError as exc:
             self._on_failed(exc.strerror or str(exc))
             return False
-        future = self._loop.run_in_executor(None, process.wait_until_ready)
+        future = self._loop.run_in_executor(self._waiting, process.wait_until_ready)
         self._starting[future] = process
         future.add_done_callback(self._on_started)
         return True

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +266,20 @@ def test_call_that_crashed_a_process_fails_when_no_other_can_be_started(
     (row,) = [row for row in rows_of(run) if row["seq"] == crashing]
     assert row["reason"] == reason
     assert starts == min(3, failing_starts + 1)
+
+
+def test_processes_that_stop_at_their_start_hold_up_no_row(
+    run: OpenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many of them are waited for, rows are written meanwhile."""
+    stopping = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"]
+    monkeypatch.setattr("pixlogd.rendering.worker_process._worker_command", lambda: stopping)
+
+    async def scene(pipeline: Pipeline, run: OpenRun) -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+        flood(pipeline, run, 0)
+        assert len(pipeline.worker_processes._starting) == 2
+        await pipeline.drain(None)
+        assert len(pipeline.worker_processes._starting) == 2
+
+    assert play(run, scene) == ["saved"] * 600
