@@ -151,6 +151,7 @@ class Client:
         self._headers = CallHeaders(self.options.contract)
         self._is_child = False
         self._ended = False
+        self._exit_timeout_s = CLOSE_TIMEOUT_S
         identity: Header = {
             "version": [MAJOR, MINOR],
             "client": self.id,
@@ -341,11 +342,18 @@ class Client:
         are written to the run directory's spill, which takes up to a fifth of ``timeout_s`` more (at least 0.7 s, at
         most 10 s); a warning says how many.  On a terminal, progress is shown after two seconds.  A second call does
         nothing.
+
+        Where a signal handler or a destructor calls it in the middle of a log call, it returns at once, and the client
+        is closed, with all this, as soon as the handler has returned and that call has accepted its image.  If the
+        handler raises instead, as ``sys.exit()`` does, the client is closed at the end of the process.
         """
         delivery = self._delivery
         if self._ended:
             return delivery.stats()
         self.closed = True
+        if not self._is_child and delivery.put_off(lambda: self.close(timeout_s)):
+            self._exit_timeout_s = timeout_s
+            return delivery.stats()
         began = time.monotonic()
         deadline = began + timeout_s
         try:
@@ -429,7 +437,7 @@ def _abandon_all() -> None:
 def _close_all() -> None:
     with contextlib.ExitStack() as stack:  # each is closed, though Ctrl-C ends the waiting for another
         for client in list(_clients):
-            stack.callback(client.close)
+            stack.callback(client.close, client._exit_timeout_s)
 
 
 def _send_before_multiprocessing_ends() -> None:

@@ -134,6 +134,13 @@ class Delivery:
         self._link.start()
         self._link.wake()
 
+    def put_off(self, work: Callable[[], object]) -> bool:
+        """In the middle of a call of this thread, see that ``work`` is done when that is over; return whether it is."""
+        if not self._owns_lock():
+            return False
+        self._ledger.put_off(work)
+        return True
+
     def close(self, stop_s: float, leave_s: float) -> None:
         """Stop the link within ``stop_s``, and write to the spill, within ``leave_s``, what the daemon was not sent."""
         ledger = self._ledger

@@ -14,6 +14,9 @@ Interruption
     pending, and has the link say everything again.  A call that ends by an exception between its two sections leaves
     its receipt in ``given_up``, and whoever enters next takes its region back.
 
+    What other threads need the lock for, as they do for the end of the client, cannot be done in the middle of a
+    section: it is put off until that one is left.
+
     Nothing is said to ``logging`` under the lock: a handler may itself log images.
 """
 
@@ -79,6 +82,7 @@ class Ledger:
         self.ended = False
         self.abandoned = False
         self._dirty = False
+        self._put_off: tuple[int, Callable[[], object]] | None = None
         self._late_count = 0
         self._settled = threading.Condition()
         self._waiter_count = 0
@@ -101,6 +105,24 @@ class Ledger:
     def leave(self) -> None:
         """With the lock held: the state is consistent again.  A section that was cut short never comes here."""
         self._dirty = False
+        if self._put_off is not None:
+            self._catch_up()
+
+    def put_off(self, work: Callable[[], object]) -> None:
+        """In the middle of a section of this thread: do ``work`` when that is over, with the lock released."""
+        self._put_off = (threading.get_ident(), work)
+
+    def _catch_up(self) -> None:
+        """With the lock held, as the last thing in a section: do what this thread put off."""
+        assert self._put_off is not None
+        thread, work = self._put_off
+        if thread == threading.get_ident():
+            self._put_off = None
+            self.lock.release()
+            try:
+                work()
+            finally:
+                self.lock.acquire()
 
     def _repair(self) -> None:
         """Locked: derive everything again from what is pending, after a section was cut short."""
