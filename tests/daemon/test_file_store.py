@@ -167,8 +167,8 @@ def test_store_flushes_nameless_file_then_directory(run_dir: Path, monkeypatch: 
     store = FileStore(run_dir, "node1-7", fsync=True)
     run_dir.mkdir()
     store.write([Media("media/images/a", b"x")])
-    *directories, nameless, last = log.paths
-    assert set(directories) == {run_dir, run_dir / "media"}
+    *directories, nameless, last = log.within(run_dir.parent)
+    assert directories == [run_dir.parent, run_dir, run_dir / "media"]
     assert nameless.name.endswith(" (deleted)")
     assert last == run_dir / "media/images"
     store.close()
@@ -198,10 +198,9 @@ def test_store_flushes_file_then_directory(run_dir: Path, monkeypatch: pytest.Mo
     store = FileStore(run_dir, "node1-7", fsync=True, nameless=False)
     run_dir.mkdir()
     store.write([Media("media/images/a", b"x")])
-    temporary, *rest = log.paths
+    temporary, *directories = log.within(run_dir.parent)
     assert temporary.parent.name == ".writing-node1-7"
-    assert set(rest) == {run_dir, run_dir / "media", run_dir / "media/images"}
-    assert rest[-1] == run_dir / "media/images"
+    assert directories == [run_dir.parent, run_dir, run_dir / "media", run_dir / "media/images"]
     log.paths.clear()
     store.write([Media("media/images/b", b"x")])
     assert [path.parent.name for path in log.paths] == [".writing-node1-7", "media"]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fsync_log import FsyncLog
 from pixlogd.rundir.packed_store import PackedStore
 from pixlogd.rundir.store import Placement
 from waiting import scaled_s
@@ -24,9 +25,9 @@ class Media:
     data: bytes
 
 
-def store_in(run_dir: Path, *, shard_nbytes: int = 1 << 30) -> PackedStore:
+def store_in(run_dir: Path, *, shard_nbytes: int = 1 << 30, fsync: bool = False) -> PackedStore:
     """Return a packed store."""
-    return PackedStore(run_dir, "node1-7", fsync=False, shard_nbytes=shard_nbytes)
+    return PackedStore(run_dir, "node1-7", fsync=fsync, shard_nbytes=shard_nbytes)
 
 
 def read(run_dir: Path, place: Placement, nbytes: int) -> bytes:
@@ -110,6 +111,24 @@ def test_packed_store_begins_again_when_its_shard_is_gone(run_dir: Path) -> None
     (place,) = store.write([Media("media/b.png", b"b")])
     store.close()
     assert read(run_dir, place, 1) == b"b"
+
+
+def test_packed_store_flushes_the_name_of_a_shard_and_those_above(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With fsync, a shard's name is on the disk with those of its directories, whoever made them; each once."""
+    log = FsyncLog(monkeypatch)
+    (run_dir / "media").mkdir(parents=True)
+    store = store_in(run_dir, fsync=True)
+    store.write([Media("media/a.png", b"a")])
+    store.write([Media("media/b.png", b"b")])
+    store.close()
+    assert log.within(run_dir.parent) == [
+        run_dir.parent,
+        run_dir,
+        run_dir / "media",
+        run_dir / "media/shards",
+    ]
 
 
 def test_packed_store_begins_again_when_its_run_is_moved(run_dir: Path) -> None:

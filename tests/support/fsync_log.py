@@ -16,6 +16,10 @@ class FsyncLog:
         self._real = os.fsync
         patch.setattr(os, "fsync", self._fsync)
 
+    def within(self, top: Path) -> list[Path]:
+        """Return the paths that are ``top`` or below it."""
+        return [path for path in self.paths if path.is_relative_to(top)]
+
     def _fsync(self, fd: int) -> None:
         self.paths.append(Path(os.readlink(f"/proc/self/fd/{fd}")))
         self._real(fd)

@@ -52,6 +52,29 @@ def test_fsync_batch_flushes_each_file_and_each_batch_of_rows(
     assert "media/images>" in flushed
 
 
+@pytest.mark.parametrize(("store", "media"), [("files", "media/images"), ("packed", "media/shards")])
+def test_fsync_batch_flushes_every_name_on_the_way_to_an_image(
+    run_dir: Path,
+    runtime_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    store: str,
+    media: str,
+) -> None:
+    """The run directory's own name too, though the run was opened, and its directories made, before the first image."""
+    monkeypatch.setenv("PIXLOG_FSYNC", "batch")
+    monkeypatch.setenv("PIXLOG_STORE", store)
+    with pixlog.connect(run_dir) as client:
+        assert (run_dir / "media").is_dir()
+        with traced(daemons.the_daemon_of(runtime_dir).pid, ["-y", "-e", "trace=fsync"], tmp_path / "trace"):
+            log_images(client)
+            assert client.flush(scaled_s(30)) == 0
+        flushed = (tmp_path / "trace").read_text()
+    media_dir = run_dir / media
+    for directory in (run_dir.parent, run_dir, run_dir / "manifest", media_dir.parent, media_dir):
+        assert f"<{directory}>" in flushed, flushed
+
+
 def test_fsync_batch_waits_for_the_disk(
     run_dir: Path, runtime_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

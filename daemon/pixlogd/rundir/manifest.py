@@ -22,7 +22,7 @@ import aiofiles
 from aiofiles.threadpool.binary import AsyncFileIO
 
 from pixlog.errors import InputError
-from pixlogd.rundir.directories import fsync_directory, is_in_place, make_directory
+from pixlogd.rundir.directories import DurableDirectories, fsync_directory, is_in_place
 
 FORMAT_VERSION = 1
 
@@ -72,6 +72,7 @@ class ManifestWriter:
         self._directory = run_dir / "manifest"
         self._stem = f"{moment}-{writer}"
         self._fsync = fsync
+        self._directories = DurableDirectories(fsync=fsync)
         self._file: AsyncFileIO | None = None
         self._path = self._directory
         self._nbytes = 0
@@ -107,15 +108,20 @@ class ManifestWriter:
 
     async def _open(self) -> AsyncFileIO:
         """Create the segment; its name is new even when two daemons start in one second."""
-        await asyncio.to_thread(make_directory, self._directory, fsync=self._fsync)
+        await asyncio.to_thread(self._directories.make, str(self._directory))
         for number in range(1000):
             suffix = f"-{number}" if number else ""
             with contextlib.suppress(FileExistsError):
                 self._path = self._directory / f"{self._stem}{suffix}.jsonl"
                 self._nbytes = 0
                 file = await aiofiles.open(self._path, "xb", buffering=0)
-                if self._fsync:
-                    await asyncio.to_thread(fsync_directory, self._directory)
+                try:
+                    if self._fsync:
+                        await asyncio.to_thread(fsync_directory, self._directory)
+                except OSError:
+                    self._path.unlink(missing_ok=True)
+                    await file.close()
+                    raise
                 return file
         raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), str(self._directory / self._stem))
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixlog.protocol import Buffer
-from pixlogd.rundir.directories import is_in_place
+from pixlogd.rundir.directories import DurableDirectories, fsync_directory, is_in_place
 from pixlogd.rundir.store import Media, Placement
 
 SHARDS = "media/shards"
@@ -33,6 +33,7 @@ class PackedStore:
         self._run_dir = run_dir
         self._writer = writer
         self._fsync = fsync
+        self._directories = DurableDirectories(fsync=fsync)
         self._shard_nbytes = shard_nbytes
         self._lock = threading.Lock()
         self._fd: int | None = None
@@ -78,12 +79,20 @@ class PackedStore:
             return fd
         self._close_shard()
         directory = self._run_dir / SHARDS
-        os.makedirs(directory, exist_ok=True)
+        self._directories.make(str(directory))
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         self._shard = f"{SHARDS}/{moment}-{self._writer}-{self._count:04d}.tar"
         self._count += 1
         self._path = self._run_dir / self._shard
-        self._fd = fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            if self._fsync:
+                fsync_directory(directory)
+        except OSError:
+            self._path.unlink(missing_ok=True)
+            os.close(fd)
+            raise
+        self._fd = fd
         self._end = 0
         return fd
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol, TypedDict
 
 from pixlog.protocol import Buffer
-from pixlogd.rundir.directories import fsync_directory, make_directory
+from pixlogd.rundir.directories import DurableDirectories, fsync_directory
 
 TEMPORARY_PREFIX = ".writing-"
 _O_NAMELESS = getattr(os, "O_TMPFILE", 0)  # macOS has none
@@ -69,6 +69,7 @@ class FileStore:
         self._nameless = nameless and bool(_O_NAMELESS) and os.path.isdir("/proc/self/fd")
         self._temporary_dir = f"{run_dir}/{TEMPORARY_PREFIX}{mark}"
         self._fsync = fsync
+        self._directories = DurableDirectories(fsync=fsync)
         self._numbers = count()
 
     def write(self, files: Sequence[Media]) -> Sequence[Placement | None]:
@@ -87,7 +88,9 @@ class FileStore:
         if not self._nameless or not self._write_then_name(media.data, path):
             self._write_then_rename(media.data, path)
         if self._fsync:
-            fsync_directory(os.path.dirname(path))
+            directory = os.path.dirname(path)
+            self._directories.flush_names(directory)
+            fsync_directory(directory)
 
     def _write_then_name(self, data: Buffer, path: str) -> bool:
         """Write a file that gets its name at the end; return False when that cannot be, and it is not there."""
@@ -135,7 +138,7 @@ class FileStore:
         try:
             return os.open(directory, flags, 0o666)
         except FileNotFoundError:
-            make_directory(directory, fsync=self._fsync)
+            self._directories.make(directory)
             return os.open(directory, flags, 0o666)
 
     def _write_then_rename(self, data: Buffer, path: str) -> None:
@@ -162,7 +165,7 @@ class FileStore:
         try:
             os.rename(temporary, path)
         except FileNotFoundError:
-            make_directory(os.path.dirname(path), fsync=self._fsync)
+            self._directories.make(os.path.dirname(path))
             os.rename(temporary, path)
 
 
