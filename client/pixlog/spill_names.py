@@ -1,7 +1,8 @@
 """The names of spill files: who may touch one is said by its ending.
 
 ``<client>-0000.frames`` is a client's own, ``<client>-left-0001.frames`` one that it will not come back for because it
-was closed, ``<client>-by-<daemon>.frames`` one that an ending daemon left;
+was closed, ``<client>-by-<daemon>.frames`` one that an ending daemon left, ``<client>-left-by-<daemon>.frames`` that
+of a client that had hung up by then;
 ``.claimed-<daemon>`` is added while a daemon replays or writes one, and with the client in the daemon's place while the
 client begins one and has not said in it whose it is; ``.damaged`` when a part of it cannot be read.
 """
@@ -18,7 +19,7 @@ _CLAIM = re.compile(r"\.claimed-(?P<mark>.+)$")
 
 
 def left_name(name: str) -> str:
-    """Return the name of a client's own file once the client was closed and will not come back for it."""
+    """Return the name of a client's file once the client was closed and will not come back for it."""
     client, _, number = name.partition("-")
     return f"{client}{LEFT}{number}"
 

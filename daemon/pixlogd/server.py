@@ -338,6 +338,7 @@ class Server:
         forced = asyncio.ensure_future(self._forced.wait())
         await asyncio.wait((drained, forced), return_when=asyncio.FIRST_COMPLETED)
         forced.cancel()
+        self._let_go_of_the_dead()
         if not drained.done() or not drained.result():
             log.warning("x %d calls were not written in time", self.pipeline.queued_count)
         drained.cancel()

@@ -31,7 +31,7 @@ def test_claim_is_given_back_when_a_replay_fails(tmp_path: Path, monkeypatch: py
     with open_run(tmp_path / "run") as run:
         with monkeypatch.context() as patch:
             patch.setattr(recovery, "recall", refuse)
-            assert asyncio.run(recovered_in(run)) == [f"{CLIENT}-by-node1-1-1.frames"]
+            assert asyncio.run(recovered_in(run)) == [f"{CLIENT}-left-by-node1-1-1.frames"]
         assert asyncio.run(recovered_in(run)) == []
         assert run.tally.saved == 3
 
@@ -62,5 +62,5 @@ def test_file_of_which_the_pixels_cannot_be_read_is_kept_aside(
         run.forget(client)
         monkeypatch.setattr(os, "preadv", refuse)
         monkeypatch.setattr(pipeline, "_REST_FIRST_S", 0.001)
-        assert asyncio.run(recovered_in(run)) == [f"{CLIENT}-by-node1-1-1.frames.damaged"]
+        assert asyncio.run(recovered_in(run)) == [f"{CLIENT}-left-by-node1-1-1.frames.damaged"]
         assert (run.tally.saved, run.tally.failed) == (0, 3)

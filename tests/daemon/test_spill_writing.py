@@ -37,7 +37,9 @@ def test_calls_come_back_from_the_files_of_an_ending_daemon(run: OpenRun, tmp_pa
     clients = [client_of(run, client=f"{number:016x}") for number in range(3)]
     entries = [entry for pair in zip(*map(calls_of, clients), strict=True) for entry in pair]
     paths = write_raw(tmp_path / "spill", MARK, entries)
-    assert sorted(path.name for path in paths) == [f"{number:016x}-by-{MARK}.frames" for number in range(3)]
+    assert sorted(path.name for path in paths) == [
+        f"{number:016x}-left-by-{MARK}.frames" for number in range(3)
+    ]
     for path in paths:
         file = read_spill_file(path)
         assert file is not None

@@ -7,14 +7,16 @@ import signal
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import daemons
 import pixlog
 from accounting import check_accounts
 from pixlog.protocol import Kind
+from pixlog.reading.recover import recover
 from pixlog.rendezvous import socket_for
 from raw_peer import RawPeer
-from waiting import wait_until
+from waiting import scaled_s, wait_until
 from wire_frames import frame, hello_header
 
 COUNT = 20
@@ -39,6 +41,27 @@ def test_spill_of_a_closed_client_is_emptied_while_its_process_lives(
         os.kill(daemon.pid, signal.SIGCONT)
     wait_until(lambda: not list((run_dir / "spill").iterdir()), timeout_s=30)
     assert len(check_accounts(run_dir).saved) == COUNT + 1
+
+
+def test_what_an_ending_daemon_leaves_of_a_closed_client_is_saved_while_its_process_lives(
+    run_dir: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A notebook closes its client, the daemon is told to stop, and the next one saves what that left raw."""
+    monkeypatch.setenv("PIXLOG_DRAIN_S", "0")
+    monkeypatch.setenv("PIXLOG_ENCODE_LEVEL", "small")
+    monkeypatch.setenv("PIXLOG_ENCODE_WORKERS", "1")
+    client = pixlog.connect(run_dir)
+    rng = np.random.default_rng(0)
+    for step in range(COUNT):
+        client.log_image("k", rng.integers(0, 256, (500, 500, 3), np.uint8), step=step)
+    client.close(timeout_s=0.1)
+    os.kill(daemons.the_daemon_of(runtime_dir).pid, signal.SIGTERM)
+    wait_until(lambda: daemons.gone(runtime_dir))
+    (left,) = (run_dir / "spill").iterdir()
+    assert left.name.startswith(f"{client.id}-left-by-")
+    recovered = recover(run_dir, timeout_s=scaled_s(60))
+    assert (recovered.left, recovered.count > 0) == ([], True)
+    assert len(check_accounts(run_dir).saved) == COUNT
 
 
 def test_client_that_did_not_wait_to_be_let_in_is_not_taken_for_connected(

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pixlog.protocol import Kind, encode_head
-from pixlog.spill_names import BY_DAEMON, SUFFIX, claimed_name, unclaimed_name
+from pixlog.spill_names import BY_DAEMON, SUFFIX, claimed_name, left_name, unclaimed_name
 from pixlogd.headers import failed_call
 from pixlogd.payload import SpilledPayload
 from pixlogd.rundir.direct_file import DirectFile
@@ -49,7 +49,7 @@ def write_raw(spill_dir: Path, mark: str, entries: Iterable[Entry]) -> list[Path
     with contextlib.ExitStack() as open_files:
         files: list[_ClientFile] = []
         for record, theirs in entries_of.items():
-            path = spill_dir / claimed_name(f"{record.hello.client}{BY_DAEMON}{mark}{SUFFIX}", mark)
+            path = spill_dir / claimed_name(_name_of(record, mark), mark)
             try:
                 file = open_files.enter_context(DirectFile(path))
             except OSError as exc:
@@ -67,6 +67,12 @@ def write_raw(spill_dir: Path, mark: str, entries: Iterable[Entry]) -> list[Path
     if trouble is not None:
         raise NotAllSpilled(trouble, paths, lost_count)
     return paths
+
+
+def _name_of(record: ClientRecord, mark: str) -> str:
+    """Return the name of a client's file; one that has hung up does not come back for it, though its process lives."""
+    name = f"{record.hello.client}{BY_DAEMON}{mark}{SUFFIX}"
+    return name if record.deliver is not None else left_name(name)
 
 
 class _ClientFile:
