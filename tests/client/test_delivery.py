@@ -358,6 +358,60 @@ def test_account_of_waiting_calls_has_a_bound_and_says_so(daemon: ScriptedDaemon
     assert reasons[-1].startswith("no space: buffer_bytes=65536 cannot keep account of more than the ")
 
 
+@pytest.mark.parametrize(
+    ("on_full", "reason"),
+    [
+        pytest.param("drop_newest", "buffer full: 1000 bytes did not fit", id="drop_newest"),
+        pytest.param("block", "buffer full: 1000 bytes did not fit", id="block"),
+        pytest.param("spill", "no space: buffer_bytes=1048576 cannot keep account", id="spill"),
+    ],
+)
+def test_what_calls_say_of_themselves_counts_as_memory(
+    daemon: ScriptedDaemon, connect: Connect, on_full: str, reason: str
+) -> None:
+    """Beside a long meta little room is left for pixels, and a call that is dropped for that keeps its outcome only."""
+    client = connect(buffer_bytes="1MiB", on_full=on_full, timeout_s=scaled_s(0.01))
+    ledger = client._delivery._ledger
+    for number in range(30):
+        client.log_image("k", image(number), meta={"text": "x" * 100_000})
+        assert sum(len(pending.head) for pending in ledger.pending.values()) < 1_200_000
+    logs = daemon.wait_for_logs(30)
+    kept = [log.seq for log in logs if "state" not in log.header]
+    assert kept == list(range(len(kept)))
+    assert 5 < len(kept) < 12
+    for log in logs[:15]:
+        assert ("meta" in log.header) == (log.seq in kept)
+    assert all(log.header["reason"].startswith(reason) for log in logs[len(kept) :])
+    assert "without its description of 100" in logs[-1].header["reason"]
+    daemon.acknowledge(range(30))
+    assert client.flush(timeout_s=scaled_s(10)) == 0
+    assert ledger.extra_nbytes == 0
+    assert "state" not in daemon.wait_for_logs(client.log_image("k", image(0), meta="m").seq + 1)[-1].header
+
+
+def test_calls_without_pixels_count_as_memory(daemon: ScriptedDaemon, connect: Connect) -> None:
+    """What points at an image and says much of it is dropped where that does not fit, and waits under "block"."""
+    for on_full in ("drop_newest", "block"):
+        daemon.logs.clear()
+        client = connect(buffer_bytes="256KiB", on_full=on_full, timeout_s=scaled_s(20))
+        first = client.log_image("k", image(0))
+        for _ in range(2):
+            client.log_image("ref", pixlog.Image.ref(first), meta="m" * 100_000)
+        assert all("state" not in log.header for log in daemon.wait_for_logs(3))
+        acknowledging = threading.Timer(0.2, lambda: daemon.acknowledge([1, 2]))
+        if on_full == "block":
+            acknowledging.start()
+        last = client.log_image("ref", pixlog.Image.ref(first), meta="m" * 100_000)
+        log = daemon.wait_for_logs(4)[last.seq]
+        if on_full == "block":
+            acknowledging.join()
+            assert log.header["meta"] == "m" * 100_000
+        else:
+            assert (log.header["state"], log.header["items"]) == ("dropped", [])
+            assert log.header["reason"].startswith("buffer full: its description of 100")
+        client.close(timeout_s=0)
+
+
 def test_disk_that_refuses_the_spill_drops(
     daemon: ScriptedDaemon, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -386,6 +440,7 @@ def test_drops_while_nobody_listens_take_little_memory_and_keep_their_rows(
     packed = client._delivery._ledger.packed
     assert packed.count >= 4096
     assert packed.nbytes < 100 * packed.count
+    assert client._delivery._ledger.extra_nbytes == packed.nbytes
     assert len(client._delivery._ledger.pending) < 1200
     stats = client.stats()
     assert (stats.accepted, stats.pending) == (5000, 5000)
@@ -394,7 +449,7 @@ def test_drops_while_nobody_listens_take_little_memory_and_keep_their_rows(
     assert client.flush(timeout_s=scaled_s(60)) == 0
     logs = {log.seq: log for log in daemon.wait_for_logs(5000)}
     assert {seq: log.step for seq, log in logs.items()} == {seq: seq for seq in range(5000)}
-    assert packed.count == 0
+    assert packed.count == client._delivery._ledger.extra_nbytes == 0
     assert client.stats().accepted == client.stats().saved + client.stats().dropped
 
 

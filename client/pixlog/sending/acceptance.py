@@ -15,7 +15,7 @@ from pixlog.receipt import Receipt
 from pixlog.sending import held_calls
 from pixlog.sending.arena import Region
 from pixlog.sending.gather import Move
-from pixlog.sending.ledger import Ledger
+from pixlog.sending.ledger import LONG_HEAD_NBYTES, Ledger
 from pixlog.sending.pending import Pending
 
 _PLAIN_COUNT: Final = 3  # what is said last of a call that has nothing to say but step, time and buffers
@@ -50,9 +50,23 @@ def accept(
     pending = Pending(head, receipt, region, nbytes, None, inline, "state" in last)
     if (inline or len(head) > LIMITS.head_nbytes) and (refusal := ledger.refusal_of(pending)) is not None:
         pending.give_up({**last, "seq": seq}, refusal)
+    elif region is None and len(head) > LONG_HEAD_NBYTES and not ledger.has_room(len(head)):
+        _leave_out(ledger, pending, last)
     elif moves or behind:
         held_calls.hold(ledger, pending, moves, behind)
     ledger.admit(pending, nbytes)
+
+
+def _leave_out(ledger: Ledger, pending: Pending, last: Header) -> None:
+    """Locked: say no more of a call without pixels than its outcome, as there is no memory for what it says."""
+    nbytes, budget_nbytes = len(pending.head), ledger.options.buffer_bytes
+    if pending.outcome:
+        reason = f"{last['reason']} (without its description of {nbytes} bytes, which did not fit either)"
+        pending.give_up(last, reason, last["state"])
+        return
+    reason = f"buffer full: its description of {nbytes} bytes did not fit into buffer_bytes={budget_nbytes}"
+    ledger.notices.note("described", "", reason)
+    pending.give_up(last, reason, "dropped")
 
 
 def accept_plain(

@@ -193,6 +193,8 @@ class Delivery:
         buffers, nbytes = lay_out(pixels)
         last["buffers"] = buffers
         if not nbytes:
+            if self._options.on_full == "block" and not _interrupts_another():
+                self._full_memory.wait_to_describe(header, last)
             self._commit(header, last, receipt, behind=behind)
             return
         hasty = self._in_child and not self._link.up and self._options.on_full == "spill"

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,12 +36,15 @@ from pixlog.receipt import Receipt
 from pixlog.sending.arena import ArenaPool, Region
 from pixlog.sending.arrivals import Arrivals
 from pixlog.sending.link import Link
-from pixlog.sending.packed_outcomes import PackedOutcomes
+from pixlog.sending.packed_outcomes import Block, PackedOutcomes
 from pixlog.sending.pending import Counts, Pending
 from pixlog.sending.spill import Spill
 
 _PATIENT_COUNT: Final = 64  # calls that may be pending while the link's thread rests
-_KEPT_NBYTES: Final = 1024  # what a pending call occupies beside its pixels, generously
+_KEPT_NBYTES: Final = (
+    1024  # what a pending call occupies beside its pixels, generously, unless its head is long
+)
+LONG_HEAD_NBYTES: Final = 512  # of a head that is accounted for in full
 
 
 class Ledger:
@@ -75,6 +78,9 @@ class Ledger:
         self.counts: Final = Counts()
         self.pending: dict[int, Pending] = {}
         self.packed: Final = PackedOutcomes()
+        self.extra_nbytes = 0
+        """What long heads and packed outcomes take."""
+        self._long: dict[int, int] = {}
         self.next_seq = 0
         self.reserved: dict[Receipt, Region] = {}
         self.given_up: deque[Receipt] = deque()
@@ -135,6 +141,9 @@ class Ledger:
         for block in self.packed:
             for seq in block.seqs:
                 self.pending.pop(seq, None)
+        heads = ((seq, len(pending.head)) for seq, pending in self.pending.items())
+        self._long = {seq: nbytes for seq, nbytes in heads if nbytes > LONG_HEAD_NBYTES}
+        self.extra_nbytes = sum(self._long.values()) + self.packed.nbytes
         self.next_seq = max(self.next_seq, max(self.pending, default=-1) + 1)
         self.counts.accepted = self.next_seq
         for pending in self.pending.values():
@@ -147,6 +156,8 @@ class Ledger:
         """Locked: the call is accepted from here on, whatever happens."""
         pending.receipt.seq = self.next_seq
         self.pending[self.next_seq] = pending
+        if len(pending.head) > LONG_HEAD_NBYTES:
+            self._keep_long(self.next_seq, len(pending.head))
         self.next_seq += 1
         self.counts.accepted = self.next_seq
         self.counts.nbytes += nbytes
@@ -156,6 +167,32 @@ class Ledger:
             self._watch(pending)
         if self.link.resting and len(self.pending) > _PATIENT_COUNT:
             self.link.wake()
+
+    def _keep_long(self, seq: int, head_nbytes: int) -> None:
+        self._long[seq] = head_nbytes
+        self.extra_nbytes += head_nbytes
+
+    def forget(self, seq: int) -> None:
+        """Locked: keep nothing more of a call."""
+        if self._long:
+            self.extra_nbytes -= self._long.pop(seq, 0)
+        del self.pending[seq]  # last: who sees it gone, without the lock, may look at all the rest
+
+    def pack(self, block: Block) -> None:
+        """Locked: keep some calls as a block."""
+        self.packed.add(block)
+        self.extra_nbytes += block.nbytes
+        for seq in block.seqs:
+            self.forget(seq)
+
+    def unpack(self, block: Block, calls: Mapping[int, Pending]) -> None:
+        """Locked: keep the calls of a block one by one."""
+        self.pending |= calls
+        for seq, pending in calls.items():
+            if len(pending.head) > LONG_HEAD_NBYTES:
+                self._keep_long(seq, len(pending.head))
+        self.packed.remove(block)
+        self.extra_nbytes -= block.nbytes
 
     def refusal_of(self, pending: Pending) -> str | None:
         """Return why no daemon would take the frame of a call: sent all the same, it would end every connection."""
@@ -180,11 +217,11 @@ class Ledger:
     @property
     def kept_nbytes(self) -> int:
         """What the calls that wait take of the budget beside their pixels."""
-        return len(self.pending) * _KEPT_NBYTES + self.packed.nbytes
+        return len(self.pending) * _KEPT_NBYTES + self.extra_nbytes
 
     def has_room(self, nbytes: int) -> bool:
         """Locked: whether ``nbytes`` more, and what is kept of each pending call, are within the budget."""
-        kept_nbytes = len(self.pending) * _KEPT_NBYTES
+        kept_nbytes = len(self.pending) * _KEPT_NBYTES + self.extra_nbytes
         return self.pool.used_nbytes + nbytes + kept_nbytes <= self.options.buffer_bytes
 
     # Settling
@@ -214,7 +251,7 @@ class Ledger:
                     self.notices.note("failed", pending.receipt.key, f"failed: {reason}")
                 for kind, note in told:
                     self.notices.note(kind, pending.receipt.key, note)
-                del self.pending[seq]  # last: who sees it gone, without the lock, may look at all the rest
+                self.forget(seq)
             self.leave()
         self.wake_waiters()
 

@@ -38,9 +38,7 @@ class Packing:
                     for _, call in calls:
                         header = call.header()
                         call.receipt.settle(header["state"], header["reason"], [])
-                    ledger.packed.add(block)
-                    for seq, _ in calls:
-                        del ledger.pending[seq]
+                    ledger.pack(block)
             ledger.leave()
         ledger.wake_waiters()
 
@@ -50,10 +48,11 @@ class Packing:
         block = ledger.packed.first()
         if block is None or not ledger.link.up or len(ledger.pending) > BLOCK_COUNT:
             return
+        calls: dict[int, Pending] = {}
         for seq, head in block.frames():
-            late = ledger.next_late()
             receipt = Receipt(ledger, ledger.client, "", 0)
             receipt.seq = seq
-            ledger.pending[seq] = Pending(head, receipt, outcome=True, late=late)
-            ledger.link.send((head,))
-        ledger.packed.remove(block)
+            calls[seq] = Pending(head, receipt, outcome=True, late=ledger.next_late())
+        ledger.unpack(block, calls)
+        for call in calls.values():
+            ledger.link.send(call.buffers())

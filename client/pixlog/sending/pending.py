@@ -75,10 +75,10 @@ class Pending:
         self.inline = True
         return header
 
-    def give_up(self, header: Header, reason: str) -> None:
-        """Say from now on that the call failed, with what of its ``header`` names it."""
+    def give_up(self, header: Header, reason: str, state: State = "failed") -> None:
+        """Say from now on that the call ended in ``state``, with what of its ``header`` names it."""
         outcome: Header = {name: header[name] for name in ("seq", "step", "time", "call") if name in header}
-        outcome |= {"key": self.receipt.key[:_LONGEST_KEY], "items": [], "state": "failed", "reason": reason}
+        outcome |= {"key": self.receipt.key[:_LONGEST_KEY], "items": [], "state": state, "reason": reason}
         self.head = encode_head(Kind.LOG, outcome)
         self.inline = False
 
