@@ -327,7 +327,11 @@ class Client:
     # Waiting and ending
 
     def flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> int:
-        """Wait until everything logged so far is settled; return how many calls are not (0: all are)."""
+        """Wait until everything logged so far is settled; return how many calls are not (0: all are).
+
+        Where a signal handler or a destructor calls it in the middle of a log call, it does not wait: until that call
+        is over nothing can be settled.
+        """
         self._delivery.wait(self._delivery.is_settled, timeout_s)
         return self._delivery.pending_count
 

@@ -36,7 +36,11 @@ class Receipt:
         self.paths: list[str] = []
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the state is final; return whether it is.  None waits without limit."""
+        """Wait until the state is final; return whether it is.  None waits without limit.
+
+        It does not wait in a signal handler or a destructor that runs in the middle of a log call: until that call is
+        over nothing can be settled.
+        """
         waiter = self._waiter
         if waiter is None or self.state != "pending":
             return True

@@ -132,3 +132,47 @@ def test_close_put_off_by_a_handler_that_raises_is_done_by_the_next(
     left = read_spill_file(path)
     assert left is not None
     assert [log.seq for log in left.logs] == [0, 1]
+
+
+@pytest.mark.parametrize("moment", LOCKED)
+def test_waiting_in_the_middle_of_a_call_ends_at_once(
+    daemon: ScriptedDaemon, connect: Connect, on_signal: OnSignal, strike: Strike, moment: tuple[object, str]
+) -> None:
+    """What the interrupted call keeps from being settled is not waited for, not even without a limit."""
+    daemon.acknowledges = True
+    client = connect()
+    client.log_image("first", image(0)).wait(scaled_s(20))
+    told: list[object] = []
+
+    def wait() -> None:
+        receipt = client.log_image("handler", image(2))
+        told.extend([receipt.wait(), client.flush(timeout_s=3600) > 0, receipt.state, receipt])
+
+    on_signal(wait)
+    strike(*moment)
+    client.log_image("k", image(1))
+    assert client.flush(timeout_s=scaled_s(20)) == 0
+    *said, receipt = told
+    assert said == [False, True, "pending"]
+    assert isinstance(receipt, pixlog.Receipt)
+    assert receipt.state == "saved"
+
+
+def test_waiting_between_the_sections_of_a_call_waits(
+    daemon: ScriptedDaemon, connect: Connect, on_signal: OnSignal, strike: Strike
+) -> None:
+    """While the pixels of a call are copied, a handler may log an image and wait until it is saved."""
+    daemon.acknowledges = True
+    client = connect()
+    states: list[str] = []
+
+    def wait() -> None:
+        receipt = client.log_image("handler", image(2))
+        receipt.wait()
+        states.append(receipt.state)
+
+    on_signal(wait)
+    strike(delivery, "copy_into")
+    receipt = client.log_image("k", image(1, 1_000_000))
+    assert receipt.wait(scaled_s(20))
+    assert states == ["saved"]

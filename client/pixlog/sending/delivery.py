@@ -397,10 +397,7 @@ class Delivery:
         return unsent + len(self._deferred) + len(self._arrivals) + self._ledger.packed.count
 
     def wait(self, predicate: Callable[[], bool], timeout_s: float | None) -> bool:
-        """Wait until ``predicate`` holds; return whether it does.  None waits without limit.
-
-        In a forked child nobody will ever settle what the parent logged, so there it does not wait.
-        """
+        """Wait until ``predicate`` holds; return whether it does: see :meth:`Ledger.wait`."""
         return self._ledger.wait(predicate, timeout_s)
 
     def is_settled(self) -> bool:

@@ -272,9 +272,10 @@ class Ledger:
     def wait(self, predicate: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until ``predicate`` holds; return whether it does.  None waits without limit.
 
-        In a forked child nobody will ever settle what the parent logged, so there it does not wait.
+        It does not wait where nothing would be settled meanwhile: in a forked child, for what the parent logged; in the
+        middle of a section of this thread, whose lock that takes; on the very thread that settles.
         """
-        if self.abandoned:
+        if self.abandoned or self.owns_lock() or self.link.is_own_thread():
             return predicate()
         with self._settled:
             self._waiter_count += 1
