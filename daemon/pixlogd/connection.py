@@ -32,6 +32,7 @@ _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # macOS has none, and p
 _ROUNDS_A_WAKE_UP = 8
 _MOST_UNSENT_NBYTES = 4 * 1024 * 1024
 _GREETING_S = 10.0
+_FAREWELL_S = 10.0
 _HANG_UP_S = 2.0
 _FEW_CLIENTS = 16
 _MOST_INTERVALS = 10.0
@@ -300,12 +301,19 @@ class Connection:
             self.close()
 
     def finish(self, farewell: bytes) -> None:
-        """Send a last frame, then close."""
+        """Send a last frame, then close, whether or not the peer reads it."""
         self.send(farewell)
         self._closing = True
         self.pause()
         if not self._unsent:
             self._hang_up()
+        elif not self.closed:
+            self._greeting_timer.cancel()
+            self._greeting_timer = self._loop.call_later(_FAREWELL_S, self._on_farewell_late)
+
+    def _on_farewell_late(self) -> None:
+        log.warning("! a peer did not read its farewell for %g s", _FAREWELL_S)
+        self.close()
 
     def _hang_up(self) -> None:
         """End our half, and take no notice of what still comes: closing now would take the farewell back."""

@@ -162,6 +162,42 @@ def test_farewell_arrives_though_the_peer_talks_on() -> None:
     run(main)
 
 
+def test_peer_that_does_not_read_its_farewell_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that lives and never reads keeps no connection open."""
+    monkeypatch.setattr("pixlogd.connection._FAREWELL_S", 0.1)
+
+    async def main() -> None:
+        async with connected() as (theirs, connection, owner):
+            theirs.send(HELLO)
+            await asyncio.get_running_loop().sock_recv(theirs, 65536)
+            assert connection.open
+            connection.send(b"x" * (1 << 22))
+            connection.finish(b"farewell")
+            assert not connection.closed
+            await owner.closed.wait()
+
+    run(main)
+
+
+def test_peer_that_reads_late_gets_its_farewell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for a peer is sent whole once it reads, the farewell last."""
+    monkeypatch.setattr("pixlogd.connection._FAREWELL_S", scaled_s(10))
+
+    async def main() -> None:
+        async with connected() as (theirs, connection, owner):
+            theirs.send(HELLO)
+            await asyncio.get_running_loop().sock_recv(theirs, 65536)
+            assert connection.open
+            connection.send(b"x" * (1 << 22))
+            connection.finish(b"farewell")
+            await asyncio.sleep(0.2)
+            said = await hear_all(theirs)
+            assert said.endswith(b"x" * (1 << 22) + b"farewell")
+            await owner.closed.wait()
+
+    run(main)
+
+
 def test_peer_that_hung_up_is_forgotten() -> None:
     """The end of a peer is the end of its connection, in any state."""
 
