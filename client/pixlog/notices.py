@@ -6,9 +6,7 @@ said later by whoever holds none.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections import deque
 
 log = logging.getLogger("pixlog")
 
@@ -27,19 +25,19 @@ class Notices:
 
     def __init__(self) -> None:
         self._told: set[tuple[str, str]] = set()
-        self._noted: deque[tuple[str, str, str]] = deque()
+        self._noted: dict[tuple[str, str], str] = {}
 
     def note(self, kind: str, key: str, message: str) -> None:
-        """Keep a notice until :meth:`say` is called; ``key`` is "" where none is concerned."""
+        """Keep a notice until :meth:`say` is called, the first of its like; ``key`` is "" where none is concerned."""
         if (kind, key) not in self._told:
-            self._noted.append((kind, key, message))
+            self._noted.setdefault((kind, key), message)
 
     def say(self) -> None:
         """Say what was noted, without any lock."""
-        with contextlib.suppress(IndexError):  # another thread may take the last one
-            while self._noted:
-                kind, key, message = self._noted.popleft()
-                self.say_now(kind, key, message)
+        for name in list(self._noted):
+            message = self._noted.pop(name, None)  # unless another thread took it
+            if message is not None:
+                self.say_now(*name, message)
 
     def say_now(self, kind: str, key: str, message: str) -> None:
         """Say one notice, unless its like was said for this key before."""
