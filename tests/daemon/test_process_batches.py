@@ -165,6 +165,7 @@ DATA_FIELDS = (
         "mode",
         "size",
         "palette",
+        "transparency",
         "icc",
     ),
     *("suffix", "url", "client", "seq", "index"),

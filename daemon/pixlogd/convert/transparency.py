@@ -24,7 +24,7 @@ def add_alpha(picture: Picture, transparency: int | Sequence[int], notes: list[s
     """
     told = [transparency] if isinstance(transparency, int) else list(transparency)
     if picture.mode == "I;16":
-        notes.append(f"the transparent level {transparency} was not kept: gray of 16 bits has no alpha")
+        notes.append(f"the transparent level {transparency!r:.60} was not kept: gray of 16 bits has no alpha")
         return picture
     is_palette = picture.mode == "P"
     most = 65_535 if picture.mode == "RGB" else 255  # RGB of 16 bits, which Pillow reads as 8
