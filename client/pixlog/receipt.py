@@ -38,8 +38,8 @@ class Receipt:
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the state is final; return whether it is.  None waits without limit.
 
-        It does not wait in a signal handler or a destructor that runs in the middle of a log call: until that call is
-        over nothing can be settled.
+        The waiting ends with the client, as nothing is heard of the image from then on.  In a signal handler or a
+        destructor that runs in the middle of a log call there is none: until that call is over nothing can be settled.
         """
         waiter = self._waiter
         if waiter is None or self.state != "pending":

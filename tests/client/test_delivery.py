@@ -250,6 +250,46 @@ def test_close_leaves_what_is_pending_and_says_so(
     assert client.close() == stats
 
 
+def test_close_does_not_wait_for_room(daemon: ScriptedDaemon, connect: Connect, run_dir: Path) -> None:
+    """A deferred call that finds no room under "block" is a dropped row when nobody makes room any more."""
+    client = connect(buffer_bytes="256KiB", on_full="block", timeout_s=3600)
+    client.log_image("k", image(0, 200_000))
+    daemon.listening = False
+    daemon.cut()
+    wait_until(lambda: not client._delivery._link.up)
+    with client._delivery._lock:  # as a signal handler finds it in the middle of another call
+        client.log_image("k", image(1, 200_000))
+    assert client.close(timeout_s=0.1).pending == 2
+    (path,) = (run_dir / "spill").iterdir()
+    left = read_spill_file(path)
+    assert left is not None
+    assert [(log.seq, log.header.get("state")) for log in left.logs] == [(0, None), (1, "dropped")]
+
+
+def test_close_ends_the_waiting_of_other_threads(daemon: ScriptedDaemon, connect: Connect) -> None:
+    """Who waits for a receipt, for all or for room hears of the end at once; a call that waited for room is dropped."""
+    client = connect(buffer_bytes="256KiB", on_full="block", timeout_s=3600)
+    pending = client.log_image("k", image(0, 200_000))
+    told: dict[str, object] = {}
+    waits: dict[str, Callable[[], object]] = {
+        "receipt": pending.wait,
+        "flush": lambda: client.flush(timeout_s=3600),
+        "room": lambda: client.log_image("k", image(1, 200_000)).state,
+    }
+    threads = [
+        threading.Thread(target=lambda name=name: told.update({name: waits[name]()})) for name in waits
+    ]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: client._delivery._ledger._waiter_count == 3)
+    client.close(timeout_s=0.1)
+    for thread in threads:
+        thread.join(scaled_s(20))
+    assert told == {"receipt": False, "flush": 1, "room": "dropped"}
+    assert (client.stats().accepted, client.stats().pending) == (1, 1)
+    assert not pending.wait()
+
+
 # Memory
 
 

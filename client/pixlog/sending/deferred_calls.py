@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from pixlog.protocol import Header, PackedMap
-from pixlog.receipt import Receipt
+from pixlog.receipt import Receipt, State
 from pixlog.sending.gather import Pixels, lay_out, private_copy
 from pixlog.sending.ledger import Ledger
 
@@ -44,18 +44,22 @@ class DeferredCalls:
     def take_all(
         self,
         submit: Callable[[PackedMap, Header, Sequence[Pixels], Receipt, Sequence[int]], None],
-        fail: Callable[[PackedMap, Header, str, Receipt], None],
+        end: Callable[[PackedMap, Header, State, str, Receipt], None],
     ) -> None:
         """Have what was deferred accepted, in order, as far as there is room without waiting."""
         ledger = self._ledger
         while self._calls:
             header, last, pixels, receipt, behind = self._calls[0]
-            if ledger.options.on_full == "block" and not ledger.link.stopping and self._has_to_wait(pixels):
+            waits = ledger.options.on_full == "block" and self._has_to_wait(pixels)
+            if waits and not ledger.link.stopping:
                 return  # the room that it has to wait for is made by this very thread
             try:
+                if waits:
+                    end(header, last, "dropped", "buffer full: closed before there was room", receipt)
+                    continue
                 submit(header, last, pixels, receipt, behind)
             except Exception as exc:
-                fail(header, last, f"{type(exc).__name__}: {exc}", receipt)
+                end(header, last, "failed", f"{type(exc).__name__}: {exc}", receipt)
             finally:
                 self._calls.popleft()
 

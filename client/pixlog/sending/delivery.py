@@ -143,6 +143,14 @@ class Delivery:
 
     def close(self, stop_s: float, leave_s: float) -> None:
         """Stop the link within ``stop_s``, and write to the spill, within ``leave_s``, what the daemon was not sent."""
+        try:
+            self._close(stop_s, leave_s)
+        finally:
+            self._ledger.ended = True
+            self._ledger.wake_waiters()
+        self._notices.say()
+
+    def _close(self, stop_s: float, leave_s: float) -> None:
         ledger = self._ledger
         self._arrivals.stop(stop_s)
         finished = self._link.stop(stop_s)
@@ -160,7 +168,6 @@ class Delivery:
             ledger.ended = True
             ledger.spill.close()
             self._pool.close()
-        self._notices.say()
 
     def abandon(self) -> None:
         """Let go of everything inherited, in a forked child: close descriptors, say nothing, wait for nobody."""
@@ -297,10 +304,7 @@ class Delivery:
         held_calls.send_arrived(self._ledger, arrived)
 
     def _take_deferred(self) -> None:
-        self._deferred.take_all(self.submit, self._submit_failure)
-
-    def _submit_failure(self, header: PackedMap, last: Header, reason: str, receipt: Receipt) -> None:
-        self.submit_outcome(header, last, "failed", reason, receipt)
+        self._deferred.take_all(self.submit, self.submit_outcome)
 
     # What the link calls, on its thread
 

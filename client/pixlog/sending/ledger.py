@@ -256,7 +256,7 @@ class Ledger:
         self.wake_waiters()
 
     def wake_waiters(self) -> None:
-        """Without the lock: have whoever waits look again, for calls were settled."""
+        """Without the lock: have whoever waits look again, for calls were settled, or never will be."""
         if self._waiter_count:
             with self._settled:
                 self._settled.notify_all()
@@ -272,8 +272,8 @@ class Ledger:
     def wait(self, predicate: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait until ``predicate`` holds; return whether it does.  None waits without limit.
 
-        It does not wait where nothing would be settled meanwhile: in a forked child, for what the parent logged; in the
-        middle of a section of this thread, whose lock that takes; on the very thread that settles.
+        It does not wait where nothing would be settled meanwhile: after the end; in a forked child, for what the parent
+        logged; in the middle of a section of this thread, whose lock that takes; on the very thread that settles.
         """
         if self.abandoned or self.owns_lock() or self.link.is_own_thread():
             return predicate()
@@ -281,7 +281,8 @@ class Ledger:
             self._waiter_count += 1
             self.link.wake()
             try:
-                return self._settled.wait_for(predicate, timeout_s)
+                self._settled.wait_for(lambda: predicate() or self.ended, timeout_s)
+                return predicate()
             finally:
                 self._waiter_count -= 1
 
