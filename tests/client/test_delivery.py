@@ -8,6 +8,8 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,8 @@ import pytest
 
 import pixlog
 from pixlog.protocol import Kind, encode_head
+from pixlog.sending.ledger import Ledger
+from pixlog.sending.packed_outcomes import PackedOutcomes
 from pixlog.sending.pending import Pending
 from pixlog.sending.spill import Spill
 from pixlog.stats import Stats
@@ -491,6 +495,44 @@ def test_drops_while_nobody_listens_take_little_memory_and_keep_their_rows(
     assert {seq: log.step for seq, log in logs.items()} == {seq: seq for seq in range(5000)}
     assert packed.count == client._delivery._ledger.extra_nbytes == 0
     assert client.stats().accepted == client.stats().saved + client.stats().dropped
+
+
+def test_packing_that_is_interrupted_anywhere_keeps_every_call_once(
+    daemon: ScriptedDaemon, connect: Connect
+) -> None:
+    """Ctrl-C before any line of packing leaves each call in its place or in its block, and accounted for once."""
+    codes = {function.__code__ for function in (Ledger.pack, Ledger.forget, PackedOutcomes.add)}
+    daemon.acknowledges = True
+    for struck_at in range(8):  # the rest repeats the last few of them
+        daemon.listening = True
+        client = connect(buffer_bytes="64KiB", on_full="drop_newest")
+        ledger = client._delivery._ledger
+        daemon.listening = False
+        daemon.cut()
+        wait_until(lambda link=client._delivery._link: not link.up)  # type: ignore[misc]
+        log_images(client, 1023, 100_000)
+        lines = iter(range(10_000))
+
+        def strike(frame: FrameType, event: str, _: object, at: int = struck_at, lines: Any = lines) -> Any:
+            if frame.f_code in codes and event == "line" and next(lines) == at:
+                raise KeyboardInterrupt
+            return strike
+
+        before = sys.gettrace()
+        sys.settrace(strike)
+        try:
+            client.log_image("k", image(0, 100_000))
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        assert next(lines) == struck_at + 1
+        client.log_image("k", image(0, 100_000))
+        assert ledger.packed.count + len(ledger.pending) == client.stats().accepted == 1025
+        assert ledger.extra_nbytes == ledger.packed.nbytes
+        daemon.listening = True
+        assert client.flush(timeout_s=scaled_s(20)) == 0
+        assert client.stats().saved == 1025
 
 
 def test_packing_wakes_who_waits_for_a_dropped_call(daemon: ScriptedDaemon, connect: Connect) -> None:

@@ -416,8 +416,10 @@ class Delivery:
 
     @property
     def pending_count(self) -> int:
-        """Calls that are accepted and not settled."""
-        return len(self._ledger.pending) + len(self._deferred) + self._ledger.packed.count
+        """Calls that are accepted and not settled; without the lock, so what is counted first is read last."""
+        deferred_count, counts = len(self._deferred), self._ledger.counts
+        settled_count = counts.settled
+        return deferred_count + counts.accepted - settled_count
 
     @property
     def left_count(self) -> int:

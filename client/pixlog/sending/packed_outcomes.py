@@ -55,13 +55,21 @@ class PackedOutcomes:
     """Blocks in the order of their numbers.  Not thread-safe: its owner holds a lock."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self.nbytes = 0
         self._blocks: deque[Block] = deque()
 
     def __iter__(self) -> Iterator[Block]:
         """Iterate over the blocks."""
         return iter(list(self._blocks))
+
+    @property
+    def count(self) -> int:
+        """How many calls are in here."""
+        return sum(len(block.seqs) for block in self)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that they take, nearly."""
+        return sum(block.nbytes for block in self)
 
     @property
     def lowest_seq(self) -> int | None:
@@ -71,7 +79,6 @@ class PackedOutcomes:
     def add(self, block: Block) -> None:
         """Keep a block."""
         self._blocks.append(block)
-        self._sum_up()
 
     def first(self) -> Block | None:
         """Return the block that comes next; it stays."""
@@ -80,8 +87,3 @@ class PackedOutcomes:
     def remove(self, block: Block) -> None:
         """Forget a block."""
         self._blocks.remove(block)
-        self._sum_up()
-
-    def _sum_up(self) -> None:
-        self.count = sum(len(block.seqs) for block in self._blocks)
-        self.nbytes = sum(block.nbytes for block in self._blocks)
