@@ -18,7 +18,7 @@ from typing import Final
 
 from pixlog.errors import InputError, ProtocolError
 from pixlog.protocol import Header
-from pixlog.spill_names import left_name
+from pixlog.spill_names import claimant, left_name, unclaimed_name
 
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _KEEP_NBYTES: Final = 8 << 20
@@ -75,6 +75,10 @@ class ReadMemory(threading.local):
         return fresh
 
 
+class SpillGone(InputError):
+    """The spill file is not there any more: whoever removed it may have saved what was in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class SpilledPayload:
     """A payload in a spill file, read when it is its turn."""
@@ -86,7 +90,8 @@ class SpilledPayload:
     def read(self, memory: ReadMemory | None = None) -> memoryview:
         """Read the bytes, into ``memory`` or some of their own; raises InputError when the file does not have them.
 
-        The file of a client that was closed meanwhile has another name by now.
+        The file of a client that was closed meanwhile has another name by now.  Raises SpillGone when there is none,
+        and OSError while another daemon replays it.
         """
         try:
             try:
@@ -94,9 +99,11 @@ class SpilledPayload:
             except FileNotFoundError:
                 fd = os.open(self.path.with_name(left_name(self.path.name)), _OPEN_FLAGS)
         except OSError as exc:
-            if exc.errno in {errno.ENOENT, errno.ELOOP}:
-                raise InputError(f"spill file {self.path.name} is gone: {exc.strerror}") from exc
-            raise
+            if exc.errno not in {errno.ENOENT, errno.ELOOP}:
+                raise
+            if self._is_claimed():
+                raise BlockingIOError(errno.EAGAIN, f"another daemon has {self.path.name}") from exc
+            raise SpillGone(f"spill file {self.path.name} is gone: {exc.strerror}") from exc
         try:
             size = os.fstat(fd).st_size
             filled = 0
@@ -109,6 +116,13 @@ class SpilledPayload:
             raise InputError(f"spill file {self.path.name} has {size} bytes, the image ends after them")
         finally:
             os.close(fd)
+
+    def _is_claimed(self) -> bool:
+        names = {self.path.name, left_name(self.path.name)}
+        return any(
+            claimant(path.name) is not None and unclaimed_name(path.name) in names
+            for path in self.path.parent.glob(f"{self.path.name.partition('-')[0]}-*")
+        )
 
 
 Payload = memoryview | SpilledPayload | None

@@ -18,7 +18,7 @@ from pixlog.protocol import Header
 from pixlogd.config.encode_defaults import EncodeDefaults
 from pixlogd.config.settings import Settings
 from pixlogd.malformed import malformation_of
-from pixlogd.payload import ReadMemory, buffers_of
+from pixlogd.payload import ReadMemory, SpillGone, buffers_of
 from pixlogd.rendering.exchange import LARGEST_NBYTES
 from pixlogd.rendering.media_file import EarlierFile, MediaFile
 from pixlogd.rendering.render import Rendered, render
@@ -26,6 +26,7 @@ from pixlogd.rendering.worker_process import Lane, WorkerGone
 from pixlogd.rundir.library import NotThereYet
 from pixlogd.rundir.manifest import FORMAT_VERSION, encode_row
 from pixlogd.rundir.open_run import Ack, Entry
+from pixlogd.rundir.recall import recall_one
 from pixlogd.rundir.store import Placement
 
 log = logging.getLogger("pixlogd")
@@ -106,7 +107,7 @@ def process(batch: Sequence[Entry], settings: Settings, lane: Lane | None = None
             # While the disk refuses to be written too, it is not this call's file that is at fault.
             entry.unread_count += entry.client.run.trouble is None
             if exc.errno in _OURS_TO_FAIL or entry.unread_count >= MOST_READS:
-                outcome.finished.append(_failed(entry, exc.reason))
+                outcome.finished.append(_ended_elsewhere(entry) or _failed(entry, exc.reason))
             else:
                 log.log(
                     logging.DEBUG if entry.unread_count > 1 else logging.ERROR,
@@ -123,6 +124,8 @@ def process(batch: Sequence[Entry], settings: Settings, lane: Lane | None = None
                 )
             else:
                 outcome.early.append(entry)
+        except SpillGone as exc:
+            outcome.finished.append(_ended_elsewhere(entry) or _failed(entry, str(exc)))
         except PixlogError as exc:
             outcome.finished.append(_failed(entry, str(exc)))
         except Exception as exc:
@@ -217,6 +220,16 @@ def _process_one(entry: Entry, settings: Settings, ready: _Ready | None) -> Fini
 
 def _failed(entry: Entry, reason: str) -> Finished:
     return _ended(entry, "failed", reason)
+
+
+def _ended_elsewhere(entry: Entry) -> Finished | None:
+    """Return how a call ended in another daemon, which removed its spill file, if one did; it has its row there."""
+    client = entry.client
+    try:
+        ack = recall_one(client.run.run_dir, client.hello.client, entry.log.seq)
+    except OSError:
+        return None
+    return None if ack is None else Finished(entry, b"", ack)
 
 
 def _ended(entry: Entry, state: str, reason: str) -> Finished:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pixlogd.rundir.recall import recall
+from pixlogd.rundir.recall import recall, recall_one
 from wire_frames import CLIENT
 from written_runs import WrittenRun, gray, line_of
 
@@ -32,6 +32,16 @@ def test_recall_returns_acknowledgements_from_a_number_on(run_dir: Path) -> None
         3: (3, "dropped", "buffer full", [], []),
         4: (4, "saved", None, several["value"]["filenames"], []),
     }
+
+
+def test_recall_of_one_call_returns_its_acknowledgement(run_dir: Path) -> None:
+    """A call is found by client and number, not by what another row's meta says, and None without a row."""
+    run = WrittenRun(run_dir)
+    run.image("k", 0, seq=12, client=OTHER, meta={"client": CLIENT, "seq": 1, "more": 0})
+    run.image("k", 1, seq=12, client=CLIENT)
+    saved = run.image("k", 2, seq=2, client=CLIENT)
+    assert recall_one(run_dir, CLIENT, 2) == (2, "saved", None, [saved["files"][0]["path"]], [])
+    assert recall_one(run_dir, CLIENT, 1) is None
 
 
 def test_recall_leaves_out_paths_of_overlays(run_dir: Path) -> None:

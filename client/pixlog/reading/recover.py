@@ -22,6 +22,7 @@ from pixlog.errors import ConnectError, PixlogError, RunDirError
 from pixlog.process_identity import is_alive
 from pixlog.protocol import Kind
 from pixlog.rendezvous import dialer, socket_for
+from pixlog.served_clients import is_served
 from pixlog.spill_frames import content_nbytes, spill_frames
 from pixlog.spill_names import DAMAGED_SUFFIX, claimant, unclaimed_name
 from pixlog.writer_mark import is_abandoned, safe_host
@@ -183,6 +184,8 @@ def _why(path: Path, host: str, of_other_hosts: bool) -> str:
         return f"is of host {hello.get('host')}: --other-hosts, if the job does not run there any more"
     if is_alive(int(hello["pid"]), hello.get("started")):
         return f"belongs to process {hello['pid']}, which still runs"
+    if is_served(path.parent, str(hello.get("client"))):
+        return "another daemon of this host is working on its client's images"
     return "could not be replayed, see daemon.log"
 
 

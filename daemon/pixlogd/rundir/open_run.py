@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pixlog.errors import RunDirError
+from pixlog.served_clients import ServedClients
 from pixlog.writer_mark import own_mark
 from pixlogd.config.settings import Settings
 from pixlogd.headers import Hello, Log
@@ -120,6 +121,7 @@ class OpenRun:
         )
         self.manifest = ManifestWriter(run_dir, writer, fsync=fsync)
         self.clients: dict[str, ClientRecord] = {}
+        self.served = ServedClients(run_dir / "spill")
         self.tally = Tally()
         self.trouble: str | None = None
         self.rates = Rates()
@@ -135,11 +137,13 @@ class OpenRun:
         if record is None:
             record = ClientRecord(hello, self, SeqSet(hello.resume))
             self.clients[hello.client] = record
+            self.served.add(hello.client)
         return record
 
     def forget(self, record: ClientRecord) -> None:
         """Drop the record of a client that is gone and has nothing left here."""
-        self.clients.pop(record.hello.client, None)
+        if self.clients.pop(record.hello.client, None) is not None:
+            self.served.discard(record.hello.client)
 
     def _is_on_its_way(self, client: str, seq: int) -> bool:
         record = self.clients.get(client)
@@ -153,4 +157,5 @@ class OpenRun:
     async def close(self) -> None:
         """Close the segment and remove what was temporary."""
         self.store.close()
+        self.served.close()
         await self.manifest.close()

@@ -30,6 +30,20 @@ def recall(run_dir: Path, client: str, resume: int) -> dict[int, Ack]:
     return acks
 
 
+def recall_one(run_dir: Path, client: str, seq: int) -> Ack | None:
+    """Return the acknowledgement of one call, if the manifest holds it."""
+    needle = f'"client":"{client}","seq":{seq},'.encode()
+    for segment in sorted((run_dir / "manifest").glob("*.jsonl")):
+        with segment.open("rb") as lines:
+            for line in lines:
+                if needle not in line or not line.endswith(b"\n"):
+                    continue
+                ack = _ack_in(line, client)
+                if ack is not None and ack[0] == seq:
+                    return ack
+    return None
+
+
 def _ack_in(line: bytes, client: str) -> Ack | None:
     """Return what a line acknowledges to the client; None for a line that is no row of it."""
     try:

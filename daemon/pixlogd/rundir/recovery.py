@@ -4,7 +4,7 @@ Clients spill when their memory is full, a daemon when it must end with calls it
 way the images are accepted, and whoever opens the run next brings them to their end; what the manifest already
 has is skipped, and a file goes when everything in it has its row.  The files of a client that still lives are its
 own: it says again itself what is in them.  So are those of one that is gone while calls of it are on their way
-here, for these calls may lie in them.
+here, or to another daemon of this host (see :mod:`pixlog.served_clients`), for these calls may lie in them.
 """
 
 from __future__ import annotations
@@ -213,6 +213,9 @@ class Recovery:
             return False
         if safe_host(hello.host) != self._host:
             return of_other_hosts
+        if run.served.is_elsewhere(hello.client):
+            log.info("= spill file %s: another daemon has its client", path.name)
+            return False
         return LEFT in path.name or not is_alive(hello.pid, hello.started)
 
     async def _finish(self, progress: RecoveryProgress, entries: list[Entry]) -> None:
