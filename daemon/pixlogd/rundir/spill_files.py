@@ -20,7 +20,7 @@ from pixlogd.headers import Hello, InSpill, Log, parse_hello, parse_log
 from pixlogd.payload import SpilledPayload
 from pixlogd.rundir.open_run import ClientRecord, Entry
 
-NOT_WRITTEN = "lost: every process of the job was killed before this image was written to the spill"
+NOT_WRITTEN = "lost: the job was killed, or the disk was full, before this image was written to the spill"
 """Why a call fails of which an ending daemon could write no more than the name."""
 _BEGINNING_S = 600.0
 _ANY_NAME = "0" * 16 + "-0000" + SUFFIX
