@@ -65,6 +65,23 @@ def test_exit_code_tells_same_from_different_from_trouble(
     assert pixlog_command("diff", a, "-k", "val/in").code == 2
 
 
+@pytest.mark.parametrize("form", [[], ["--json"], ["--worst", "1"]])
+def test_nothing_compared_is_not_the_same(
+    both: tuple[Path, Path], pixlog_command: Command, form: list[str]
+) -> None:
+    """Steps and ranks that no row has, and a pattern that fits no key of both, end in 2 and say which it was."""
+    a, b = both
+    WrittenRun(a).image("val/only_a", 0, client="00000000000000a1")
+    WrittenRun(b).image("val/only_b", 0, client="00000000000000b1")
+    for choice in (["-s", "99"], ["-r", "7"]):
+        outcome = pixlog_command("diff", a, b, "-k", "val/pred", *choice, *form)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "nothing was compared: no row of val/pred" in outcome.err
+    outcome = pixlog_command("diff", a, b, "-k", "val/only_*", *form)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"no key that fits val/only_* is in both {a} and {b}" in outcome.err
+
+
 def test_patterns_take_keys_of_both_runs(both: tuple[Path, Path], pixlog_command: Command) -> None:
     """A pattern compares the keys that both runs have."""
     outcome = pixlog_command("diff", *both, "-k", "val/*", "-s", "0")

@@ -17,7 +17,7 @@ from pixlog.cli.terminal import count_text, messages, plain, printable, progress
 from pixlog.compare.difference import ImageDiff
 from pixlog.compare.picture_files import write_picture
 from pixlog.compare.run_diff import RunDiff, iterate_diff
-from pixlog.errors import PixlogError
+from pixlog.errors import PixlogError, RunError
 from pixlog.reading.key_patterns import chosen_keys
 from pixlog.reading.run import Run
 
@@ -133,6 +133,8 @@ def _compare(
         seen.append(pair)
         if as_json and worst is None:
             _print_json(pair, pictures.get(id(pair)))
+    if not seen:
+        raise RunError(f"nothing was compared: {_why_nothing(run_a, run_b, patterns, names)}")
     found = RunDiff(seen)
     shown = seen if worst is None else found.worst(worst)
     if as_json and worst is not None:
@@ -156,6 +158,12 @@ def _keys_of_both(run_a: Run, run_b: Run, patterns: list[str]) -> list[str]:
     return [key for key in named if key in in_b]
 
 
+def _why_nothing(run_a: Run, run_b: Run, patterns: list[str], names: list[str]) -> str:
+    if not names:
+        return f"no key that fits {' or '.join(patterns)} is in both {run_a.path} and {run_b.path}"
+    return f"no row of {', '.join(names)} has a step and a rank that were asked for"
+
+
 def _print_json(pair: ImageDiff, picture: Path | None) -> None:
     said = pair.to_dict() | ({} if picture is None else {"picture": str(picture)})
     line = json.dumps(said, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -164,9 +172,6 @@ def _print_json(pair: ImageDiff, picture: Path | None) -> None:
 
 def _show(found: RunDiff, shown: list[ImageDiff], *, many_keys: bool) -> None:
     console = results()
-    if not len(found):
-        console.print("no rows fit")
-        return
     columns = [name for name in ("rank", "turn", "index") if any(getattr(pair, name) for pair in found)]
     table = Table(box=None, pad_edge=False, header_style="bold")
     if many_keys:
