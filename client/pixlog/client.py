@@ -321,7 +321,11 @@ class Client:
         if self._is_child:
             self._connect_in_child()
         last: Header = {"step": number, "time": time.time()}
-        self._delivery.submit_outcome(pack_map({"key": name, "items": []}), last, "failed", reason, receipt)
+        header = pack_map({"key": name, "items": []})
+        try:
+            self._delivery.submit_outcome(header, last, "failed", reason, receipt)
+        except ClientClosed:  # by a signal handler or another thread, meanwhile
+            receipt.settle("dropped", reason, [])
         return receipt
 
     # Waiting and ending

@@ -176,3 +176,34 @@ def test_waiting_between_the_sections_of_a_call_waits(
     receipt = client.log_image("k", image(1, 1_000_000))
     assert receipt.wait(scaled_s(20))
     assert states == ["saved"]
+
+
+def test_client_closed_while_a_bad_call_is_refused_raises_nothing(
+    daemon: ScriptedDaemon, connect: Connect, on_signal: OnSignal, strike: Strike
+) -> None:
+    """Training hears of a bad image by a warning, and of the end by the receipt."""
+    daemon.acknowledges = True
+    client = connect()
+    on_signal(lambda: client.close(timeout_s=scaled_s(60)))
+    strike(pixlog.client, "pack_map")
+    receipt = client.log_image("bad", None)
+    assert (receipt.seq, receipt.state) == (-1, "dropped")
+    assert (receipt.reason or "").startswith("got None")
+    assert client.stats().accepted == 0
+
+
+def test_client_closed_behind_an_accepted_outcome_keeps_it(
+    daemon: ScriptedDaemon,
+    connect: Connect,
+    on_signal: OnSignal,
+    strike: Strike,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What there is to do for many outcomes behind one of them is no matter when it was the last."""
+    monkeypatch.setattr("pixlog.sending.packing.BLOCK_COUNT", 1)
+    client = connect()
+    on_signal(lambda: client.close(timeout_s=0.1))
+    strike(Ledger, "leave")
+    receipt = client.log_image("bad", None)
+    assert receipt.seq == daemon.wait_for_logs(1)[0].seq == 0
+    assert (client.stats().accepted, client.stats().pending) == (1, 1)

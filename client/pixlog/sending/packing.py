@@ -28,6 +28,8 @@ class Packing:
         """Where no daemon is there, make small what only waits for its row; the calls are over for their receipts."""
         ledger = self._ledger
         with ledger.lock:
+            if ledger.ended:
+                return
             ledger.enter()
             self._outcome_count = 0
             if not ledger.link.up:
