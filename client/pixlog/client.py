@@ -232,7 +232,8 @@ class Client:
             self._notices.say_now("log", "", str(error))
             return {}
         if step is None:
-            step = max((self._next_steps.get(key, 0) for key in images), default=0)
+            names = (_plain_text(key) for key in images if isinstance(key, str))
+            step = max((self._next_steps.get(name, 0) for name in names), default=0)
         self._call_count += 1
         call = f"{self.id}-{self._call_count}"
         receipts: dict[str, Receipt] = {}
@@ -248,8 +249,10 @@ class Client:
 
     def _check_names(self, key: object, step: object) -> tuple[str, int]:
         """Return key and step as they go into the row; take the next step where none is given."""
-        if not isinstance(key, str):
-            raise InputTypeError(f"the key is of type {type(key).__name__}, expected str")
+        if type(key) is not str:
+            if not isinstance(key, str):
+                raise InputTypeError(f"the key is of type {type(key).__name__}, expected str")
+            key = _plain_text(key)
         if step is None:
             number = self._next_steps.get(key, 0)
         else:
@@ -309,7 +312,7 @@ class Client:
         if self.options.strict:
             exc.add_note(f"in logging {key!r}")
             raise exc
-        name = key if isinstance(key, str) else repr(key)
+        name = _plain_text(key) if isinstance(key, str) else repr(key)
         reason = "; ".join([f"{exc}" or type(exc).__name__, *getattr(exc, "__notes__", ())])
         number = self._next_steps.get(name, 1) - 1 if step is None else step
         number = number if type(number) is int and abs(number) < 1 << 63 else 0
@@ -432,6 +435,11 @@ class Client:
         finally:
             self._is_child = False
         _send_before_multiprocessing_ends()
+
+
+def _plain_text(key: str) -> str:
+    """Return a key without its class, which may compare, hash and show itself as it likes; a row has its characters."""
+    return str.__str__(key)
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()

@@ -62,3 +62,39 @@ def test_repeated_kind_is_copied_before_the_call_returns(run_dir: Path) -> None:
         assert client.flush(scaled_s(30)) == 0
     images = list(pixlog.Run(run_dir).images("value"))
     assert [int(image.array().max()) for image in images] == list(range(50))
+
+
+class CaselessText(str):
+    """Text that is equal to another in upper or lower case, and shows itself as neither."""
+
+    def __eq__(self, other: object) -> bool:
+        return str.lower(self) == str(other).lower()
+
+    def __hash__(self) -> int:
+        return hash(str.lower(self))
+
+    def __str__(self) -> str:
+        return "caseless"
+
+
+def test_key_of_a_class_of_its_own_is_its_characters(run_dir: Path) -> None:
+    """Keys that call themselves equal, or something else, are different series with their own rows and steps."""
+    array = np.zeros(SHAPE, np.uint8)
+    keys = [CaselessText("Val"), CaselessText("val"), "val", CaselessText("Val")]
+    with pixlog.connect(run_dir) as client:
+        for key in keys:
+            client.log_image(key, array)
+        client.log({CaselessText("VAL"): array})
+        client.log({CaselessText("val"): array})
+        client.log_image(CaselessText("VAL"), object())
+        assert client.flush(scaled_s(30)) == 0
+    rows = sorted(pixlog.Run(run_dir).rows(), key=lambda row: row.seq)
+    assert [(row.key, row.step) for row in rows] == [
+        ("Val", 0),
+        ("val", 0),
+        ("val", 1),
+        ("Val", 1),
+        ("VAL", 0),
+        ("val", 2),
+        ("VAL", 1),
+    ]
