@@ -23,7 +23,7 @@ if reason := viewers.missing_browser():
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 OpenPage = Callable[..., Any]
 LARGE_ROWS = 20_000
@@ -146,6 +146,44 @@ def test_live_rows_keep_the_place_in_a_descending_gallery(open_page: OpenPage, t
         tile = page.locator(f'.tile[data-row="{row}"]:visible')
         expect(tile).to_be_visible()
         assert abs(tile.evaluate("(element) => element.getBoundingClientRect().top") - top) <= 1
+
+
+def test_filter_and_axis_stay_with_their_rows_while_training_logs(
+    open_page: OpenPage, tmp_path: Path
+) -> None:
+    """Rows that are logged between two answers of the viewer get their own place on a meta axis and their own match."""
+    run = WrittenRun(tmp_path / "run")
+    steps = iter(range(100))
+
+    def log(count: int) -> None:
+        for _ in range(count):
+            step = next(steps)
+            run.image("k", step, flat(2 * step), meta={"tenfold": 10 * step, "odd": step % 2})
+
+    log(3)
+    with viewers.viewer_process(tmp_path / "run", cache=tmp_path / "cache") as url:
+        page = open_page(f"{url}#axis=meta:tenfold&where=meta.odd==1")
+        expect(page.locator("#matching")).to_have_text("1 of 3 rows")
+        logged_between: list[str] = []
+
+        def log_before_it_is_answered(route: Route) -> None:
+            if len(logged_between) < 12:
+                logged_between.append(route.request.url)
+                log(1)
+            route.continue_()
+
+        for name in ("matches", "meta"):
+            page.route(re.compile(rf"/api/runs/0/{name}\?"), log_before_it_is_answered)
+        log(2)
+        cell = page.locator("article.card .cell")
+        wait_until(lambda: page.wait_for_timeout(50) is None and len(logged_between) == 12, timeout_s=30)
+        expect(page.locator("#matching")).to_have_text("8 of 17 rows")
+        expect(cell).to_have_attribute("aria-label", "k, tenfold 150, rank 0")
+        assert cell.get_attribute("data-row") == "15"
+        expect(page.locator("#stop-count")).to_have_text("8 / 8")
+        page.locator("#position").fill("90")
+        page.locator("#position").press("Enter")
+        expect(cell).to_have_attribute("data-row", "9")
 
 
 _MIDDLE_TILE = """() => [...document.querySelectorAll(".tile[data-drawn]:not([hidden])")]

@@ -50,11 +50,8 @@ async function poll() {
       const run = state.runs[index];
       run.daemon = change.daemon;
       run.problems = change.problems;
-      if (change.rows > run.table.count) {
-        const first = run.table.count;
-        added += await fetchTable(run);
-        await extendScans(run, first);
-      }
+      if (change.rows > run.table.count) added += await fetchTable(run);
+      added += await extendScans(run);
     }
     if (added) update({ data: state.data + 1 });
     connection.lost = false;
@@ -72,16 +69,30 @@ function whole() {
   return parts.filter(Boolean).join(" and ");
 }
 
-async function extendScans(run, first) {
-  const { table } = run;
-  if (table.matches) table.matches = joined(table.matches, (await api.getMatches(run.index, whole(), first)).match);
-  if (table.axisValues) table.axisValues = joined(table.axisValues, (await api.getMeta(run.index, state.axis.slice(5), first)).value);
+/**
+ * Bring what the filter and the axis say of the rows to the table's length; returns how many rows that was.
+ *
+ * Rows may be logged between two answers, so each answer begins where the one before it ended and is cut to the rows
+ * that the table has. It is dropped if another filter or axis came meanwhile.
+ */
+async function extendScans({ index, table }) {
+  const { matches, axisValues, scanned } = table;
+  let added = 0;
+  if (matches && matches.length < table.count) {
+    const more = (await api.getMatches(index, scanned.where, matches.length)).match;
+    if (table.matches === matches) added += (table.matches = joined(matches, more, table.count)).length - matches.length;
+  }
+  if (axisValues && axisValues.length < table.count) {
+    const more = (await api.getMeta(index, scanned.axis.slice(5), axisValues.length)).value;
+    if (table.axisValues === axisValues) added += (table.axisValues = joined(axisValues, more, table.count)).length - axisValues.length;
+  }
+  return added;
 }
 
-function joined(one, other) {
-  const both = new one.constructor(one.length + other.length);
+function joined(one, other, length) {
+  const both = new one.constructor(Math.min(one.length + other.length, length));
   both.set(one);
-  both.set(other, one.length);
+  both.set(other.subarray(0, both.length - one.length), one.length);
   return both;
 }
 
@@ -99,7 +110,8 @@ export async function refilter() {
         const matches = where ? (await api.getMatches(index, where, 0)).match : null;
         const axisValues = axis.startsWith("meta:") ? (await api.getMeta(index, axis.slice(5), 0)).value : null;
         if (where !== whole() || axis !== state.axis) return;
-        Object.assign(table, { matches, axisValues, filterVersion: (table.filterVersion ?? 0) + 1 });
+        const cut = (values) => values?.subarray(0, table.count) ?? null;
+        Object.assign(table, { matches: cut(matches), axisValues: cut(axisValues), scanned: { where, axis }, filterVersion: (table.filterVersion ?? 0) + 1 });
       }),
     );
     if (where === whole() && axis === state.axis) update({ whereError: "", isFiltering: false, data: state.data + 1 });

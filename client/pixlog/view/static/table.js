@@ -23,6 +23,7 @@ export class RunTable {
     this.ranks = new Set();
     this.matches = null; // Uint8Array, or null without a filter
     this.axisValues = null; // Float64Array, for an axis of meta
+    this.scanned = null; // {where, axis} that these two were asked for; they may end before the table does
     this.newestS = 0;
     this.series = new Map();
   }
@@ -84,7 +85,7 @@ export class RunTable {
   seriesOf(key) {
     const of = this.idsOfKey[this.numberOfKey.get(key)];
     if (!of) return new Map();
-    const version = `${of.count} ${state.axis} ${this.filterVersion ?? 0} ${this.axisValues?.length ?? 0} ${[...state.ranksOff]}`;
+    const version = `${of.count} ${state.axis} ${this.filterVersion ?? 0} ${this.matches?.length ?? 0} ${this.axisValues?.length ?? 0} ${[...state.ranksOff]}`;
     const kept = this.series.get(key);
     if (kept?.version === version) return kept.byRank;
     const byRank = this.makeSeries(of);
