@@ -284,3 +284,41 @@ def test_order_follows_when_an_older_row_of_a_client_comes_late(written: Written
     assert [row.client for row in run.rows("k")] == ["y", "x"]
     written.row("k", 0, client="x", seq=0, time=30.0)
     assert [(row.client, row.seq) for row in run.rows("k")] == [("x", 0), ("x", 1), ("y", 0)]
+
+
+def test_a_segment_that_cannot_be_read_costs_no_row_of_another(written: WrittenRun) -> None:
+    """While one segment is away the rows of the others come in, and once it is back nothing is missing."""
+    away = WrittenRun(written.path, segment="20250102T040000Z-host-78.jsonl")
+    last = WrittenRun(written.path, segment="20250102T050000Z-host-79.jsonl")
+    written.row("k", 0)
+    away.row("k", 1, client="b")
+    last.row("k", 2, client="c")
+    run = Run(written.path)
+    written.row("k", 3)
+    last.row("k", 4, client="c")
+    away.row("k", 5, client="b")
+    elsewhere = written.path / "elsewhere"
+    away.segment.rename(elsewhere)
+    for _ in range(2):
+        with pytest.raises(RunError, match=r"cannot read .*host-78"):
+            run.refresh()
+    assert run.row_count == 5
+    elsewhere.rename(away.segment)
+    assert run.steps("k") == [0, 1, 2, 3, 4, 5]
+    assert run.problems.total == 0
+
+
+def test_rows_before_one_of_a_later_version_are_not_lost(
+    written: WrittenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blocks of a segment that were read before one that raises are kept."""
+    run = Run(written.path)
+    line = line_of(written.fields("k", 1))
+    monkeypatch.setattr(segment_scan, "BLOCK_NBYTES", len(line))
+    written.append(line)
+    kept = written.segment.read_bytes()
+    written.append(line_of(written.fields("k", 2) | {"v": 2}))
+    with pytest.raises(RunError, match="format version 2"):
+        run.refresh()
+    written.segment.write_bytes(kept)
+    assert run.steps("k") == [1]

@@ -16,12 +16,14 @@ their numbers back, so that whoever follows the run does not meet them twice.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from pixlog.errors import RunError
 from pixlog.reading.row_filter import StepSelector, of_steps, of_steps_ascending
 from pixlog.reading.segment_scan import (
     ROW_DTYPE,
@@ -72,17 +74,28 @@ class RowIndex:
         return self._table.nbytes + self._identities.nbytes + self._client_start_s.nbytes + orders
 
     def refresh(self) -> range:
-        """Read what was appended to the segments, and new segments; return the ids of the rows that came."""
+        """Read what was appended to the segments, and new segments; return the ids of the rows that came.
+
+        A segment that cannot be read keeps no other back: its error is raised when the rest has been read.
+        """
         with self._lock:
             for name in list_segments(self._manifest_dir):
                 if name not in self._segment_of_name:
                     segment = Segment(len(self.segments), self._manifest_dir / name)
                     self._segment_of_name[name] = segment
                     self.segments.append(segment)
-            blocks = [rows for segment in self.segments for rows in self._scan(segment)]
             first = self._row_count
+            blocks: list[npt.NDArray[np.void]] = []
+            first_error: OSError | RunError | None = None
+            for segment in self.segments:
+                try:
+                    blocks.extend(self._scan(segment))  # what came before an error is kept
+                except (OSError, RunError) as error:
+                    first_error = first_error or error
             if blocks:
                 self._add(np.concatenate(blocks))
+            if first_error is not None:
+                raise first_error
             return range(first, self._row_count)
 
     def key_rows(self, key: str, step: StepSelector = None) -> RowIds:
@@ -111,15 +124,15 @@ class RowIndex:
                 f"{segment.path.name}, byte {self._table['offset'][row_id]}: not JSON ({complaint})"
             )
 
-    def _scan(self, segment: Segment) -> list[npt.NDArray[np.void]]:
+    def _scan(self, segment: Segment) -> Iterator[npt.NDArray[np.void]]:
         try:
-            return list(self._scanner.scan(segment))
+            yield from self._scanner.scan(segment)
         except LinesTakenBackError:
             ids = np.flatnonzero(self.table["segment"] == segment.number)
             self._withdrawn |= zip(_identities(self.table[ids]).tolist(), ids.tolist(), strict=True)
             self._table["state"][ids] = UNREADABLE
             segment.forget()
-            return list(self._scanner.scan(segment))
+            yield from self._scanner.scan(segment)
 
     def _restore(self, rows: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
         """Put rows that were withdrawn back in their places; return the others."""
