@@ -456,6 +456,21 @@ def test_calls_without_pixels_count_as_memory(daemon: ScriptedDaemon, connect: C
         client.close(timeout_s=0)
 
 
+@pytest.mark.parametrize("on_full", ["spill", "drop_newest", "block"])
+def test_memory_that_is_full_of_pixels_drops_no_call_without_them(
+    daemon: ScriptedDaemon, connect: Connect, on_full: str
+) -> None:
+    """While pixels fill the memory, what points at an image, and the row of a dropped one, keep what they say."""
+    client = connect(buffer_bytes="256KiB", on_full=on_full, timeout_s=scaled_s(0.05))
+    first = client.log_image("k", image(0, 100_000))
+    for number in range(1, 4):
+        client.log_image("k", image(number, 155_000), meta="m" * 2000)
+    client.log_image("ref", pixlog.Image.ref(first), meta="m" * 2000)
+    logs = daemon.wait_for_logs(5)
+    assert "state" not in logs[4].header
+    assert [log.header.get("meta") for log in logs[1:]] == ["m" * 2000] * 4
+
+
 def test_disk_that_refuses_the_spill_drops(
     daemon: ScriptedDaemon, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:

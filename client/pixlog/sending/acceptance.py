@@ -50,7 +50,7 @@ def accept(
     pending = Pending(head, receipt, region, nbytes, None, inline, "state" in last)
     if (inline or len(head) > LIMITS.head_nbytes) and (refusal := ledger.refusal_of(pending)) is not None:
         pending.give_up({**last, "seq": seq}, refusal)
-    elif region is None and len(head) > LONG_HEAD_NBYTES and not ledger.has_room(len(head)):
+    elif region is None and len(head) > LONG_HEAD_NBYTES and not ledger.has_room_to_say(len(head)):
         _leave_out(ledger, pending, last)
     elif moves or behind:
         held_calls.hold(ledger, pending, moves, behind)

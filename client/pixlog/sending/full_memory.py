@@ -104,9 +104,9 @@ class FullMemory:
         """Wait for acknowledgements until there is room for what a call without pixels says, though not for ever."""
         ledger = self._ledger
         nbytes = len(encode_head_of(Kind.LOG, header, last))
-        if ledger.has_room(nbytes) or ledger.link.is_own_thread():
+        if ledger.has_room_to_say(nbytes) or ledger.link.is_own_thread():
             return
-        ledger.wait(lambda: ledger.has_room(nbytes) or not ledger.pending, ledger.options.timeout_s)
+        ledger.wait(lambda: ledger.has_room_to_say(nbytes) or not ledger.pending, ledger.options.timeout_s)
 
     def _wait_for_another(self, settled: int, timeout_s: float) -> None:
         """Wait until more calls are settled than ``settled``."""

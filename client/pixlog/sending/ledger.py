@@ -224,6 +224,12 @@ class Ledger:
         kept_nbytes = len(self.pending) * _KEPT_NBYTES + self.extra_nbytes
         return self.pool.used_nbytes + nbytes + kept_nbytes <= self.options.buffer_bytes
 
+    def has_room_to_say(self, head_nbytes: int) -> bool:
+        """Locked: whether a call without pixels may say so much: a tenth of the budget is for that if need be."""
+        kept_nbytes = self.kept_nbytes + head_nbytes
+        budget_nbytes = self.options.buffer_bytes
+        return self.pool.used_nbytes + kept_nbytes <= budget_nbytes or 10 * kept_nbytes <= budget_nbytes
+
     # Settling
 
     def settle(self, rows: Sequence[Sequence[Any]]) -> None:
