@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pixlog.errors import RunError
 from pixlog.reading.decoding import array_of_pil, decode_image
+from pixlog.reading.mask_pixels import mask_ids
 from pixlog.reading.plain_png import plain_gray
 
 if TYPE_CHECKING:
@@ -83,11 +84,13 @@ class ImageFile(MediaFile):
         return decode_image(self.read_bytes(), name=self.relative_path)
 
     def array(self) -> npt.NDArray[Any]:
-        """Return the pixels, (H, W) or (H, W, C), in the dtype they were stored with.
+        """Return the pixels, (H, W) or (H, W, C), in the dtype they were stored with; of a mask its class ids, (H, W).
 
-        Needs Pillow, but for plain 8-bit gray PNGs.
+        Needs Pillow, but for plain 8-bit gray PNGs.  Raises ``RunError`` for a mask whose pixels are colours.
         """
         data = self.read_bytes()
+        if self.role == "mask":
+            return mask_ids(data, name=self.relative_path)
         plain = plain_gray(data)
         return array_of_pil(decode_image(data, name=self.relative_path)) if plain is None else plain
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from pixlog.errors import RunError
 from pixlog.reading.decoding import array_of_pil, as_eight_bits, decode_image
+from pixlog.reading.mask_pixels import mask_ids
 from pixlog.reading.saved_image import SavedImage
 from pixlog.reading.stored_media import ImageFile
 from pixlog.view.guarded_files import FileGone, is_shown_by_browsers, read_guarded
@@ -83,10 +84,9 @@ def values_of(image: SavedImage) -> npt.NDArray[Any]:
 
 
 def mask_of(file: ImageFile) -> npt.NDArray[Any]:
-    """Return the class ids of a mask, (H, W)."""
+    """Return the class ids of a mask, (H, W); raise ``RunError`` for one of colours."""
     with _decoders:
-        ids = _for_javascript(array_of_pil(open_pil(file)))
-    return ids[..., 0] if ids.ndim == 3 else ids
+        return _for_javascript(mask_ids(read_guarded(file), name=file.relative_path))
 
 
 def open_pil(file: ImageFile, *, draft_px: int | None = None) -> pil_image.Image:

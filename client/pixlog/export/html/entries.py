@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from pixlog.errors import RunError
 from pixlog.reading.decoding import pillow
+from pixlog.reading.mask_pixels import as_gray_png
 from pixlog.reading.rows import Row
 from pixlog.reading.saved_image import SavedImage
 from pixlog.reading.stored_media import MediaFile, parse_json
@@ -97,7 +98,7 @@ def _parts_of(image: SavedImage, known: Container[Any]) -> ImageParts:
         parts.thumbnail = _made(name, known, lambda: thumbnail_bytes(image, THUMBNAIL_PX)[0])
     for other in image.row.files:
         if other.index == image.index and other.role == "mask":
-            parts.masks.append((other.group or "", _content(other, known)))
+            parts.masks.append((other.group or "", _mask(other, known)))
     shapes = overlays_json(image, lambda one: parse_json(read_guarded(one), name=one.relative_path))
     if any(shapes.values()):
         parts.shapes = None, json.dumps(shapes, separators=(",", ":")).encode()
@@ -121,6 +122,13 @@ def _name(file: MediaFile) -> Any:
 
 def _content(file: MediaFile, known: Container[Any]) -> Content:
     return _made(_name(file), known, lambda: read_guarded(file))
+
+
+def _mask(file: MediaFile, known: Container[Any]) -> Content:
+    """Return a mask as a PNG whose samples are its ids, since that is what the page reads."""
+    return _made(
+        ("mask", _name(file)), known, lambda: as_gray_png(read_guarded(file), name=file.relative_path)
+    )
 
 
 def _made(name: Any, known: Container[Any], make: Callable[[], bytes]) -> Content:
