@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
+import json
 import re
 import zlib
 from collections.abc import Callable
@@ -12,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import pixlog
 import viewers
 from browsing import color_at, expect_color, go_to, open_image, scale_of
 from exported_runs import URL, deep_floats, deep_levels
-from viewed_runs import HOSTILE, STEPS, write_hostile, write_large, write_training
+from viewed_runs import HOSTILE, STEPS, write_deep, write_hostile, write_large, write_training
 from waiting import wait_until
+from written_runs import WrittenRun
 
 if reason := viewers.missing_browser():
     pytest.skip(reason, allow_module_level=True)
@@ -219,6 +223,24 @@ def test_everything_that_was_logged_is_on_the_page(
     open_image(page, "val/list")
     page.keyboard.press("ArrowDown")
     expect(page.locator(".images .chip[aria-pressed=true]")).to_have_text("2")
+
+
+def test_equal_deep_images_are_shown_by_their_own_preview(tmp_path: Path) -> None:
+    """Equal stored files of one key and step that were rendered with two value ranges keep their own pictures."""
+    run = WrittenRun(tmp_path / "run")
+    levels = [250, 40]
+    for level in levels:
+        write_deep(run, "depth", level)
+    pixlog.export_run(run.path, "html", tmp_path / "page")
+    data = tmp_path / "page" / "data"
+    rows = json.loads(zlib.decompress(part_bytes(data / "rows-0.js")))
+    for name in ("thumbnail", "shown"):
+        found = []
+        for row in rows:
+            pack, offset, nbytes = row["images"][0]["files"][name]
+            part = part_bytes(data / f"pack-{pack}.js")[offset : offset + nbytes]
+            found.append(int(np.asarray(Image.open(io.BytesIO(part)).convert("L")).max()))
+        assert found == levels, name
 
 
 def test_hostile_texts_stay_text(open_page: OpenPage, tmp_path: Path) -> None:

@@ -115,6 +115,15 @@ def _value(entry: dict[str, Any], pixels: npt.NDArray[Any], **more: Any) -> dict
     return {"_type": "image-file", **named, **size, **more}
 
 
+def write_deep(run: WrittenRun, key: str, level: int) -> None:
+    """Write a row of 16-bit pixels, always the same, with an 8-bit preview of one gray level."""
+    pixels = np.arange(1200, dtype=np.uint16).reshape(30, 40)
+    entry = run.media(key, 0, encode(pixels, "tiff"), "tiff", role="image")
+    preview = np.full((30, 40), level, np.uint8)
+    files = [entry, run.media(key, 0, encode(preview), "preview.png", role="preview")]
+    run.row(key, 0, value=_value(entry, pixels), files=files)
+
+
 def write_hostile(path: Path) -> WrittenRun:
     """Write a run whose every text is markup: key, caption, class names, groups, meta, reason, notes."""
     run = WrittenRun(path)

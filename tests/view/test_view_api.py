@@ -19,7 +19,7 @@ from pixlog.view.app import make_app
 from pixlog.view.gate import Access
 from pixlog.view.open_runs import open_runs, short_names
 from pixlog.view.thumbnails import ThumbnailCache
-from viewed_runs import STEPS, flat, write_training
+from viewed_runs import STEPS, flat, write_deep, write_training
 from written_runs import WrittenRun, encode
 
 
@@ -282,6 +282,20 @@ def test_thumbnails_are_made_once_and_bounded(tmp_path: Path) -> None:
     bounded.get("another", 128, make)
     kept = [file for file in (tmp_path / "cache").rglob("*") if file.is_file()]
     assert sum(file.stat().st_size for file in kept) <= 8000
+
+
+def test_equal_deep_images_have_the_thumbnail_of_their_own_preview(tmp_path: Path) -> None:
+    """Equal stored files that were rendered with two value ranges look unlike, within a run and across runs."""
+    shown = []
+    for name, levels in (("one", (250, 40)), ("two", (90,))):
+        run = WrittenRun(tmp_path / name)
+        for level in levels:
+            write_deep(run, "depth", level)
+        app = make_app(open_runs([run.path]), thumbnails=ThumbnailCache(tmp_path / "cache"))
+        for number in range(len(levels)):
+            answer = ask(app, f"/thumbnail/0/{number}/0/128")
+            shown.append(int(np.asarray(Image.open(io.BytesIO(answer.content)).convert("L")).max()))
+    assert shown == [250, 40, 90]
 
 
 def test_thumbnail_is_small_and_leaves_the_run_alone(tmp_path: Path) -> None:

@@ -32,7 +32,15 @@ from pixlog.view.gate import Access, Gate
 from pixlog.view.guarded_files import FileGone, FileRefused, content_type, read_guarded
 from pixlog.view.open_runs import OpenRun
 from pixlog.view.packing import pack
-from pixlog.view.pictures import mask_of, picture_png, shown_file, stored_file, thumbnail_bytes, values_of
+from pixlog.view.pictures import (
+    mask_of,
+    picture_png,
+    shown_file,
+    stored_file,
+    thumbnail_bytes,
+    thumbnail_file,
+    values_of,
+)
 from pixlog.view.row_json import overlays_json, row_json
 from pixlog.view.static_files import StaticFiles
 from pixlog.view.thumbnails import ThumbnailCache
@@ -172,7 +180,7 @@ class Viewer:
         if side_px not in THUMBNAIL_SIDES_PX:
             raise InputError(f"thumbnails have sides of {THUMBNAIL_SIDES_PX}, got {side_px}")
         image = self._image(request)
-        sha256 = stored_file(image).sha256
+        sha256 = thumbnail_file(image).sha256
         data, kind = self.thumbnails.get(sha256, side_px, lambda: thumbnail_bytes(image, side_px))
         return Response(data, media_type=kind, headers=_FOREVER)
 

@@ -54,6 +54,11 @@ def picture_png(image: SavedImage) -> bytes:
     return buffer.getvalue()
 
 
+def thumbnail_file(image: SavedImage) -> ImageFile:
+    """Return the file that the thumbnail is made from and named by; a preview where equal stored files may have two."""
+    return shown_file(image) or stored_file(image)
+
+
 def thumbnail_bytes(image: SavedImage, side_px: int) -> tuple[bytes, str]:
     """Return a small picture whose longer side is at most ``side_px``, and its content type.
 
@@ -61,9 +66,8 @@ def thumbnail_bytes(image: SavedImage, side_px: int) -> tuple[bytes, str]:
     """
     from PIL import Image
 
-    file = shown_file(image) or stored_file(image)
     with _decoders:
-        picture = open_pil(file, draft_px=side_px)
+        picture = open_pil(thumbnail_file(image), draft_px=side_px)
         longest = max(picture.size)
         picture = as_eight_bits(picture)
         if longest > side_px:

@@ -21,7 +21,14 @@ from pixlog.reading.saved_image import SavedImage
 from pixlog.reading.stored_media import MediaFile, parse_json
 from pixlog.view.guarded_files import is_shown_by_browsers, read_guarded
 from pixlog.view.packing import pack
-from pixlog.view.pictures import picture_png, shown_file, stored_file, thumbnail_bytes, values_of
+from pixlog.view.pictures import (
+    picture_png,
+    shown_file,
+    stored_file,
+    thumbnail_bytes,
+    thumbnail_file,
+    values_of,
+)
 from pixlog.view.row_fields import FIELDS, meta_of
 from pixlog.view.row_json import overlays_json, plain_json, row_json
 from pixlog.view.row_scans import number_of
@@ -94,7 +101,7 @@ def _parts_of(image: SavedImage, known: Container[Any]) -> ImageParts:
     if not is_shown_by_browsers(file):
         parts.values = _made(("values", _name(file)), known, lambda: _values(image))
     if shown is not file or _is_large(file, parts.stored[1], known):
-        name = ("thumbnail", _name(file))
+        name = ("thumbnail", _name(thumbnail_file(image)))
         parts.thumbnail = _made(name, known, lambda: thumbnail_bytes(image, THUMBNAIL_PX)[0])
     for other in image.row.files:
         if other.index == image.index and other.role == "mask":
