@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from pixlog.errors import InputError, RunError
+from pixlog.reading.overlay_shapes import box_corners
 from pixlog.reading.run import Run
 from pixlog.sheet.contact_sheet import contact_sheet
-from pixlog.sheet.overlay_drawing import box_corners, class_color, lay_mask
+from pixlog.sheet.overlay_drawing import class_color, lay_mask
 from pixlog.sheet.sheet_fonts import drawable
 from pixlog.sheet.thumbnail import thumbnail_of
 from written_runs import WrittenRun, gray
@@ -156,8 +157,36 @@ def test_box_corners_come_from_every_form_of_position(
     box: dict[str, object], corners: tuple[float, ...] | None
 ) -> None:
     """Both forms of a position, in fractions or pixels; one without a usable position is left out."""
-    found = box_corners(box, (100, 50))
-    assert found == (None if corners is None else pytest.approx(corners))
+    found = box_corners(box, 100, 50)
+    ends = None if found is None else (*found[0], *found[2])
+    assert ends == (None if corners is None else pytest.approx(corners))
+
+
+def test_turned_box_is_drawn_turned(written: WrittenRun) -> None:
+    """A box that lies flat, turned by 90° about its middle, stands upright in the picture, and one by 45° leans."""
+    flat = {"middle": [30, 20], "width": 30, "height": 4}
+    for step, degrees in enumerate((0, 90, 45)):
+        box = {"position": flat | {"rotation_deg": degrees}, "domain": "pixel", "class_id": 1}
+        written.image("k", step, np.zeros((40, 60), np.uint8), boxes={"b": {"box_data": [box]}})
+    spans = []
+    for image in Run(written.path).images("k"):
+        down, across = np.nonzero((np.asarray(thumbnail_of(image, 60)) == class_color(1)).all(axis=2))
+        spans.append((int(np.ptp(across)), int(np.ptp(down))))
+    for (width, height), wanted in zip(spans, [(30, 4), (4, 30), (24, 24)], strict=True):
+        assert abs(width - wanted[0]) <= 2
+        assert abs(height - wanted[1]) <= 2
+
+
+def test_box_far_outside_of_the_picture_is_drawn(written: WrittenRun) -> None:
+    """Positions that no picture reaches do not stop the drawing, turned or not."""
+    far = {"middle": [0.5, 0.5], "width": 1e12, "height": 1e12}
+    boxes = [
+        {"position": far | {"rotation_deg": degrees}, "class_id": 1, "box_caption": "far"}
+        for degrees in (0, 30)
+    ]
+    written.image("k", 0, boxes={"b": {"box_data": boxes}})
+    (image,) = Run(written.path).images("k")
+    assert thumbnail_of(image, 60).size == (60, 40)
 
 
 def test_text_is_reduced_to_what_a_font_can_draw() -> None:

@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from pixlog.export.coco_categories import Categories
 from pixlog.export.coco_rle import class_regions, counts_area, counts_bounds, counts_text, mask_counts
-from pixlog.export.overlay_shapes import Point, Shape, box_bounds, box_corners, ring_points, shapes
 from pixlog.export.selection import Selection
+from pixlog.reading.overlay_shapes import Point, Shape, box_bounds, box_corners, ring_points, shapes
 from pixlog.reading.saved_image import SavedImage
 
 BACKGROUND_NAMES: Final = frozenset(

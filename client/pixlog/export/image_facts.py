@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from pixlog.export.overlay_shapes import box_bounds, box_corners, shapes
+from pixlog.reading.overlay_shapes import box_bounds, box_corners, shapes
 from pixlog.reading.saved_image import SavedImage
 from pixlog.reading.table import optional_text
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from pixlog.reading.overlay_shapes import box_corners, shapes
 from pixlog.sheet.sheet_fonts import drawable
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ CLASS_COLORS: Final[tuple[Color, ...]] = (
 
 _MASK_OPACITY: Final = 0.45
 _BLACK_TEXT: Final = (16, 18, 22)
+_FAR_PX: Final = float(1 << 16)
 
 
 def class_color(class_id: int) -> Color:
@@ -57,60 +58,37 @@ def lay_mask(picture: pil_image.Image, ids: npt.NDArray[Any]) -> pil_image.Image
 
 def draw_boxes(
     draw: pil_draw.ImageDraw,
-    boxes: Mapping[str, Any],
+    groups: Mapping[str, Any],
     *,
     size: tuple[int, int],
     full_size: tuple[int, int],
     font: Font | None,
 ) -> None:
-    """Draw one group of boxes into a picture of ``size`` that was ``full_size`` (width, height) when logged.
+    """Draw the boxes of every group into a picture of ``size`` that was ``full_size`` (width, height) when logged.
 
     Boxes that are not as W&B describes them are left out.
     """
-    labels = boxes.get("class_labels") or {}
-    for box in boxes.get("box_data") or ():
-        corners = box_corners(box, full_size) if isinstance(box, Mapping) else None
+    for box in shapes(groups, "box_data", "box_caption"):
+        corners = box_corners(box.content, *full_size)
         if corners is None:
             continue
-        left, top, right, bottom = (
-            value * side / full for value, side, full in zip(corners, 2 * size, 2 * full_size, strict=True)
-        )
-        class_id = box.get("class_id")
-        color = class_color(class_id if isinstance(class_id, int) else 0)
-        draw.rectangle((left, top, max(left, right), max(top, bottom)), outline=color, width=2)
-        label = box.get("box_caption") or labels.get(str(class_id)) or labels.get(class_id)
+        corners = [(_near(x * size[0] / full_size[0]), _near(y * size[1] / full_size[1])) for x, y in corners]
+        color = class_color(box.class_id or 0)
+        if (box.content["position"].get("rotation_deg") or 0) % 360 == 0:
+            (left, right), (top, bottom) = (
+                sorted(values) for values in zip(corners[0], corners[2], strict=True)
+            )
+            draw.rectangle((left, top, right, bottom), outline=color, width=2)
+        else:
+            draw.polygon(corners, outline=color, width=2)
+        label = box.caption or box.label
         if label:
-            _draw_tag(draw, (left, top), str(label)[:24], color, font)
+            _draw_tag(draw, min(corners, key=lambda corner: corner[::-1]), str(label)[:24], color, font)
 
 
-def box_corners(
-    box: Mapping[str, Any], full_size: tuple[int, int]
-) -> tuple[float, float, float, float] | None:
-    """Return left, top, right, bottom of a box in pixels of the logged image, or None if it has no position.
-
-    A position is minX, maxX, minY, maxY, or middle, width, height; in fractions of the image unless its
-    domain is "pixel".
-    """
-    position = box.get("position")
-    if not isinstance(position, Mapping):
-        return None
-    values: list[Any]
-    if "middle" in position:
-        middle = position["middle"]
-        if not isinstance(middle, list | tuple) or len(middle) != 2:
-            return None
-        values = [*middle, position.get("width"), position.get("height")]
-    else:
-        values = [position.get(name) for name in ("minX", "minY", "maxX", "maxY")]
-    if not all(isinstance(value, numbers.Real) and np.isfinite(float(value)) for value in values):
-        return None
-    left, top, right, bottom = map(float, values)
-    if "middle" in position:
-        left, top, right, bottom = left - right / 2, top - bottom / 2, left + right / 2, top + bottom / 2
-    if box.get("domain") == "pixel":
-        return left, top, right, bottom
-    width, height = full_size
-    return left * width, top * height, right * width, bottom * height
+def _near(value: float) -> float:
+    """Return a coordinate that Pillow can draw: far outside of every picture is far enough."""
+    return min(max(value, -_FAR_PX), _FAR_PX)
 
 
 def _draw_tag(

@@ -37,8 +37,7 @@ def thumbnail_of(
         for mask in image.masks.values():
             picture = lay_mask(picture, mask.array())
         draw = ImageDraw.Draw(picture)
-        for boxes in image.boxes.values():
-            draw_boxes(draw, boxes, size=picture.size, full_size=stored.size, font=font)
+        draw_boxes(draw, image.boxes, size=picture.size, full_size=stored.size, font=font)
     return picture
 
 
