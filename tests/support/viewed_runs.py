@@ -115,6 +115,22 @@ def _value(entry: dict[str, Any], pixels: npt.NDArray[Any], **more: Any) -> dict
     return {"_type": "image-file", **named, **size, **more}
 
 
+def write_list_with_polygons(run: WrittenRun, key: str, sizes: list[tuple[int, int]]) -> None:
+    """Write one row of images of these widths and heights, each with its middle third in a polygon given in pixels."""
+    images, overlays = [], []
+    for index, (width, height) in enumerate(sizes):
+        pixels = flat(100, width=width, height=height)
+        images.append(run.media(key, 0, encode(pixels), "png", role="image", index=index))
+        left, right, top, bottom = width / 3, width * 2 / 3, height / 3, height * 2 / 3
+        corners = [[left, top], [right, top], [right, bottom], [left, bottom]]
+        data = json.dumps({"polygon_data": [{"points": corners, "domain": "pixel", "class_id": 1}]}).encode()
+        overlays.append(run.media(key, 0, data, "json", role="polygons", index=index, group="parts"))
+    (width, height), names = sizes[0], [entry["path"] for entry in images]
+    size = {"width": width, "height": height, "format": "png"}
+    value = {"_type": "images/separated", **size, "count": len(sizes), "filenames": names}
+    run.row(key, 0, value=value, files=[*images, *overlays])
+
+
 def write_deep(run: WrittenRun, key: str, level: int) -> None:
     """Write a row of 16-bit pixels, always the same, with an 8-bit preview of one gray level."""
     pixels = np.arange(1200, dtype=np.uint16).reshape(30, 40)

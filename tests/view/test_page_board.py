@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import viewers
-from viewed_runs import STEPS, flat
+from viewed_runs import STEPS, flat, write_list_with_polygons
 from waiting import wait_until
 from written_runs import WrittenRun
 
@@ -232,6 +232,23 @@ def test_list_row_shows_each_image_with_its_caption(page: Page) -> None:
     expect(cells).to_have_count(5)
     expect(cells.nth(3).locator(".said")).to_have_text("d")
     expect_reds(page, "train/batch", [0, 10, 20, 30, 40])
+
+
+def test_pixel_overlays_of_each_image_of_a_list_lie_where_they_were_logged(
+    open_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A polygon in pixels covers the middle of every image of a list, though thumbnails have fewer pixels."""
+    run = WrittenRun(tmp_path / "run")
+    write_list_with_polygons(run, "list", [(900, 600), (1200, 800), (600, 400)])
+    with viewers.viewer_process(run.path, cache=tmp_path / "cache") as url:
+        page = open_page(url)
+        cells = card(page, "list").locator(".cell:visible")
+        expect(cells).to_have_count(3)
+        settle(page)
+        plain = [100, 0, 0, 255]
+        wait_until(lambda: all(pixel(cells.nth(place), 0.5, 0.5) != plain for place in range(3)))
+        for place in range(3):
+            assert [pixel(cells.nth(place), x, 0.5) for x in (0.15, 0.85)] == [plain, plain]
 
 
 def test_address_brings_back_the_same_place(page: Page, open_page: Callable[..., Any]) -> None:

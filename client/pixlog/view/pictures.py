@@ -54,6 +54,17 @@ def picture_png(image: SavedImage) -> bytes:
     return buffer.getvalue()
 
 
+def size_of(image: SavedImage) -> tuple[int, int] | None:
+    """Return width and height of the stored image in pixels, from its head; None where that cannot be told."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(read_guarded(stored_file(image)))) as picture:
+            return picture.size
+    except (OSError, SyntaxError, ValueError, RunError, RuntimeError, Image.DecompressionBombError):
+        return None
+
+
 def thumbnail_file(image: SavedImage) -> ImageFile:
     """Return the file that the thumbnail is made from and named by; a preview where equal stored files may have two."""
     return shown_file(image) or stored_file(image)

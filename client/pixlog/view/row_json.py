@@ -9,6 +9,7 @@ from pixlog.errors import RunError
 from pixlog.reading.rows import Row
 from pixlog.reading.saved_image import SavedImage
 from pixlog.view.guarded_files import is_shown_by_browsers
+from pixlog.view.pictures import size_of
 
 _SHAPES = ("boxes", "polygons", "keypoints")
 
@@ -47,13 +48,12 @@ def _image_json(image: SavedImage) -> dict[str, Any]:
     for other in image.row.files:
         if other.index == image.index and other.role in overlays:
             overlays[other.role].append(other.group or "")
-    value = image.row.value or {}
-    of_all = image.index == 0 or "filenames" not in value
+    width, height = _logged_size(image)
     return {
         "index": image.index,
         "caption": plain_json(image.caption),
-        "width": value.get("width") if of_all else None,
-        "height": value.get("height") if of_all else None,
+        "width": width,
+        "height": height,
         "url": image.url,
         "path": file.relative_path if file else None,
         "absolutePath": f"{file.run_dir}/{file.relative_path}" if file else None,
@@ -68,12 +68,24 @@ def _image_json(image: SavedImage) -> dict[str, Any]:
     }
 
 
+def _logged_size(image: SavedImage) -> tuple[Any, Any]:
+    """Return width and height as the row has them, which of a list are those of its first image alone."""
+    value = image.row.value or {}
+    of_all = image.index == 0 or "filenames" not in value
+    return (value.get("width"), value.get("height")) if of_all else (None, None)
+
+
 def overlays_json(image: SavedImage, read: Any) -> dict[str, Any]:
-    """Return the boxes, polygons and keypoints of an image by kind and group; ``read`` reads one file."""
-    found: dict[str, dict[str, Any]] = {name: {} for name in _SHAPES}
+    """Return the boxes, polygons and keypoints of an image by kind and group; ``read`` reads one file.
+
+    ``size`` is the image's ``[width, height]``, in whose pixels they may be given, where its row does not tell it.
+    """
+    found: dict[str, Any] = {name: {} for name in _SHAPES}
     for file in image.row.files:
-        if file.index == image.index and file.role in found:
+        if file.index == image.index and file.role in _SHAPES:
             found[file.role][file.group or ""] = plain_json(read(file))
+    if any(found.values()) and None in _logged_size(image):
+        found["size"] = size_of(image)
     return found
 
 

@@ -63,7 +63,7 @@ export class Cell {
     context.drawImage(picture, place.x, place.y, w, h);
     if (overlays) {
       // Overlays say where they are in pixels of the image, which the thumbnail may have fewer of.
-      const full = image.width && image.height ? { width: image.width, height: image.height } : picture;
+      const full = sizeOf(image, overlays) ?? picture;
       const ratio = devicePixelRatio || 1;
       drawOverlays(context, overlays, full, { ...place, scale: w / full.width }, { ratio, labels: state.overlays.labels && width / ratio >= 220 });
     }
@@ -93,6 +93,12 @@ export class Cell {
     this.element.setAttribute("aria-label", name);
     this.element.title = said;
   }
+}
+
+/** The size of the stored image; undefined where neither its row nor its overlays tell it. */
+function sizeOf(image, { shapes }) {
+  const [width, height] = shapes.size ?? [image.width, image.height];
+  return width && height ? { width, height } : undefined;
 }
 
 /** Choose an image for comparing, or let it go again. */
