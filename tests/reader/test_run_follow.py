@@ -127,3 +127,39 @@ def test_follow_is_not_held_up_by_a_torn_tail(written: WrittenRun, tail: bytes) 
     written.append(line_of(written.fields("k", 0)) + tail)
     WrittenRun(written.path, segment="20260101T000000Z-b-2.jsonl").row("k", 1, client="b")
     assert [row.step for row in Run(written.path).follow(timeout_s=0)] == [0, 1]
+
+
+def test_follow_yields_rows_that_were_taken_back_before_they_were_read(written: WrittenRun) -> None:
+    """Rows that a writer without space takes back and writes again come too, once each; none counts as damaged."""
+    lines = [line_of(written.fields("k", step)) for step in range(600)]
+    written.append(b"".join(lines))
+    run = Run(written.path)
+    rounds: list[int] = []
+
+    def is_stopped() -> bool:
+        rounds.append(len(rounds))
+        if len(rounds) == 3:
+            written.append(b"".join(lines[300:]))
+        return len(rounds) == 4
+
+    seen: list[int] = []
+    for row in run.follow(poll_s=0.0, stop=is_stopped):
+        seen.append(row.step)
+        if row.step == 5:
+            written.segment.write_bytes(b"".join(lines[:300]))
+    assert sorted(seen) == list(range(600))
+    assert run.problems.total == 0
+
+
+def test_follow_does_not_take_another_row_for_the_one_that_was_there(written: WrittenRun) -> None:
+    """Lines of one length, taken back and written in another order while they are followed, come once each."""
+    lines = [line_of(written.fields("k", step)) for step in range(100, 900)]
+    written.append(b"".join(lines))
+    run = Run(written.path)
+    seen: list[int] = []
+    for row in run.follow(poll_s=0.0, timeout_s=0.0):
+        seen.append(row.step)
+        if len(seen) == 1:
+            written.segment.write_bytes(b"".join(lines[:200] + lines[:199:-1]))
+    assert sorted(seen) == list(range(100, 900))
+    assert run.problems.total == 0

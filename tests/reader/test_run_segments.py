@@ -322,3 +322,41 @@ def test_rows_before_one_of_a_later_version_are_not_lost(
         run.refresh()
     written.segment.write_bytes(kept)
     assert run.steps("k") == [1]
+
+
+def test_problems_of_a_segment_count_once_however_often_it_is_read(written: WrittenRun) -> None:
+    """A segment that is read anew because lines were taken back counts its bad lines and duplicates once."""
+    written.row("k", 0, seq=0)
+    written.append(b"not json\n[]\n")
+    written.row("k", 0, seq=0)
+    written.append(line_of(written.fields("k", 1, seq=1)).replace(b'"host":', b'"host";'))
+    kept = written.segment.read_bytes()
+    written.row("k", 2, seq=2)
+    run = Run(written.path)
+    assert [row.step for row in run.rows()] == [0, 2]
+    written.segment.write_bytes(kept)
+    assert [row.step for row in run.rows()] == [0]
+    problems = run.problems
+    assert (problems.not_json, problems.not_a_row, problems.duplicates) == (2, 1, 1)
+    assert len(problems.examples) == 4
+
+
+def test_revision_tells_that_a_table_is_to_be_read_anew(written: WrittenRun) -> None:
+    """It stands still while rows come, and grows when rows are taken back and when they are written again."""
+    for step in range(3):
+        written.image("k", step)
+    run = Run(written.path)
+    written.image("k", 3)
+    assert len(run.table()) == 4
+    assert run.revision == 0
+    images = run.media_totals()["k"].images
+    whole = written.segment.read_bytes()
+    written.segment.write_bytes(b"".join(whole.splitlines(keepends=True)[:2]))
+    assert run.table().state.tolist() == [0, 0, 3, 3]
+    taken_back = run.revision
+    assert taken_back > 0
+    assert run.media_totals()["k"].images == 2
+    written.segment.write_bytes(whole)
+    assert run.table().state.tolist() == [0, 0, 0, 0]
+    assert run.revision > taken_back
+    assert run.media_totals()["k"].images == images == 4

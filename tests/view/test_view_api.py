@@ -343,3 +343,27 @@ def test_damaged_rows_do_not_stop_the_page(tmp_path: Path) -> None:
     odd = ask(app, f"/api/runs/0/rows?ids={count - 1}").json()[0]
     assert odd["images"] == []
     assert "path, sha256" in odd["reason"]
+
+
+def test_rows_taken_back_and_written_again_pass_filters_and_make_pages_read_anew(tmp_path: Path) -> None:
+    """The mark by which a page knows its rows changes with them, and the filter has the values they have now."""
+    written = WrittenRun(tmp_path / "run")
+    for step in range(4):
+        written.row("k", step, meta={"loss": step})
+    app = make_app(open_runs([written.path]))
+
+    def matches() -> list[int]:
+        return [
+            int(one) for one in unpack(ask(app, "/api/runs/0/matches?where=meta.loss>0").content)["match"]
+        ]
+
+    mark = ask(app, "/api/state").json()["mark"]
+    whole = written.segment.read_bytes()
+    written.segment.write_bytes(b"".join(whole.splitlines(keepends=True)[:2]))
+    assert matches() == [0, 1, 0, 0]
+    without = ask(app, "/api/changes").json()["mark"]
+    written.segment.write_bytes(whole)
+    assert matches() == [0, 1, 1, 1]
+    assert len({mark, without, ask(app, "/api/changes").json()["mark"]}) == 3
+    written.row("k", 4, meta={"loss": 4})
+    assert matches() == [0, 1, 1, 1, 1]

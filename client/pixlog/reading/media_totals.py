@@ -34,6 +34,7 @@ class MediaTotals:
 
     def __init__(self, index: RowIndex) -> None:
         self._index = index
+        self._revision = index.revision
         self._totals: dict[str, MediaTotal] = {}
         self._counted_rows = 0
         self._known_files: set[int] = set()
@@ -41,6 +42,12 @@ class MediaTotals:
     def update(self, progress: Callable[[int, int], None] | None = None) -> dict[str, MediaTotal]:
         """Count the rows that came since and return a copy of the totals by key."""
         index = self._index
+        if (
+            self._revision != index.revision
+        ):  # rows that were counted are gone, or rows that were left out are back
+            self._revision, self._counted_rows = index.revision, 0
+            self._totals.clear()
+            self._known_files.clear()
         stop = len(index.table)
         while self._counted_rows < stop:
             first = self._counted_rows

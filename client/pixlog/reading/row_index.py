@@ -10,7 +10,8 @@ Reading order within a key: by step, then rank, then client (the one whose first
 seq.  Clocks can be set back, so the order of one client's rows is by its own count, never by time.
 
 A segment whose writer took lines back is read anew: its rows are withdrawn, and those that are found again get
-their numbers back, so that whoever follows the run does not meet them twice.
+their numbers back, so that whoever follows the run does not meet them twice.  ``revision`` grows whenever rows that
+had a number are withdrawn or come back: what somebody keeps of the table is then to be read anew.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import numpy.typing as npt
 from pixlog.errors import RunError
 from pixlog.reading.row_filter import StepSelector, of_steps, of_steps_ascending
 from pixlog.reading.segment_scan import (
+    EXAMPLES_KEPT,
     ROW_DTYPE,
     UNREADABLE,
     LinesTakenBackError,
@@ -49,11 +51,11 @@ class RowIndex:
     def __init__(self, manifest_dir: Path) -> None:
         self.keys = NumberedNames()
         self.clients = NumberedNames()
-        self.problems = ReadProblems()
         self.segments: list[Segment] = []
+        self.revision = 0
         self._manifest_dir = manifest_dir
         self._segment_of_name: dict[str, Segment] = {}
-        self._scanner = SegmentScanner(self.keys, self.clients, self.problems)
+        self._scanner = SegmentScanner(self.keys, self.clients)
         self._table: npt.NDArray[np.void] = np.empty(0, ROW_DTYPE)
         self._row_count = 0
         self._identities: npt.NDArray[np.int64] = np.empty(0, np.int64)
@@ -66,6 +68,14 @@ class RowIndex:
     def table(self) -> npt.NDArray[np.void]:
         """All rows in the order in which they were read, as ``ROW_DTYPE``."""
         return self._table[: self._row_count]
+
+    @property
+    def problems(self) -> ReadProblems:
+        """Lines that were skipped so far, of all segments."""
+        problems = ReadProblems()
+        for segment in self.segments:
+            problems.add(segment.problems)
+        return problems
 
     @property
     def nbytes(self) -> int:
@@ -112,17 +122,21 @@ class RowIndex:
         rows = rows[rows["state"] != UNREADABLE]
         return np.unique(rows["step"])
 
+    def look_again(self, row_id: int) -> None:
+        """Read on, and look whether the writer took the lines of the row's segment back; raise ``OSError``."""
+        with self._lock:
+            self.segments[self._table["segment"][row_id]].is_suspect = True
+            self.refresh()
+
     def mark_unreadable(self, row_id: int, complaint: str) -> None:
-        """Take a row out whose line turned out not to be JSON."""
+        """Take a row out whose line turned out to be damaged, and say why."""
         with self._lock:
             if self._table["state"][row_id] == UNREADABLE:
                 return
             self._table["state"][row_id] = UNREADABLE
-            self.problems.not_json += 1
             segment = self.segments[self._table["segment"][row_id]]
-            self.problems.note(
-                f"{segment.path.name}, byte {self._table['offset'][row_id]}: not JSON ({complaint})"
-            )
+            segment.problems.not_json += 1
+            segment.problems.note(f"{segment.path.name}, byte {self._table['offset'][row_id]}: {complaint}")
 
     def _scan(self, segment: Segment) -> Iterator[npt.NDArray[np.void]]:
         try:
@@ -131,6 +145,7 @@ class RowIndex:
             ids = np.flatnonzero(self.table["segment"] == segment.number)
             self._withdrawn |= zip(_identities(self.table[ids]).tolist(), ids.tolist(), strict=True)
             self._table["state"][ids] = UNREADABLE
+            self.revision += len(ids) > 0
             segment.forget()
             yield from self._scanner.scan(segment)
 
@@ -149,6 +164,7 @@ class RowIndex:
                 self._table[row_id] = rows[place]
                 del self._withdrawn[identity]
                 is_other[place] = False
+        self.revision += not is_other.all()
         return rows[is_other]
 
     def _add(self, rows: npt.NDArray[np.void]) -> None:
@@ -184,10 +200,14 @@ class RowIndex:
         if len(distinct) == len(rows):
             return rows
         kept = np.sort(firsts)
-        for row in rows[np.setdiff1d(np.arange(len(rows)), kept)][:20]:
+        dropped = rows[np.setdiff1d(np.arange(len(rows)), kept)]
+        for row in dropped[:EXAMPLES_KEPT]:
             client = self.clients.names[row["client"]]
-            self.problems.note(f"seq {row['seq']} of client {client} occurs twice; the first row counts")
-        self.problems.duplicates += len(rows) - len(kept)
+            self.segments[row["segment"]].problems.note(
+                f"seq {row['seq']} of client {client} occurs twice; the first row counts"
+            )
+        for number, count in zip(*np.unique(dropped["segment"], return_counts=True), strict=True):
+            self.segments[number].problems.duplicates += int(count)
         return rows[kept]
 
     def _note_client_starts(self, rows: npt.NDArray[np.void]) -> bool:

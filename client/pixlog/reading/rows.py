@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -217,15 +218,46 @@ class Rows(Sequence[Row]):
 
     def _read(self, ids: RowIds) -> Iterator[tuple[int, Row]]:
         where = self._where
+        revision, table = self._index.revision, self._index.table
+        names, clients, seqs = self._index.clients.names, table["client"], table["seq"]
         for row_id, line in read_lines(self._index, ids):
-            try:
-                fields = json.loads(line)
-            except ValueError as error:
-                self._index.mark_unreadable(row_id, str(error))
-                continue
+            identity = names[clients[row_id]], seqs[row_id]
+            fields, complaint = _parse(line, *identity)
+            if fields is None:
+                fields = self._parse_again(row_id, identity, revision, complaint)
+                if fields is None:
+                    continue
             row = Row(fields, self._run_dir)
             if where is None or where(row):
                 yield row_id, row
+
+    def _parse_again(
+        self, row_id: int, identity: tuple[str, int], revision: int, complaint: str
+    ) -> dict[str, Any] | None:
+        """Return the row from where its line is now; None if its writer took it back, or if it is damaged."""
+        with contextlib.suppress(OSError, RunError):
+            self._index.look_again(row_id)
+        if self._index.revision != revision:
+            for _, line in read_lines(self._index, np.array([row_id], np.int64)):
+                fields, complaint = _parse(line, *identity)
+                if fields is not None:
+                    return fields
+                break
+            else:
+                return None
+        self._index.mark_unreadable(row_id, complaint)
+        return None
+
+
+def _parse(line: bytes, client: str, seq: int) -> tuple[dict[str, Any] | None, str]:
+    """Return the fields of a line, or what keeps it from being the row of this client and seq."""
+    try:
+        fields = json.loads(line)
+    except ValueError as error:
+        return None, f"not JSON ({error})"
+    if isinstance(fields, dict) and fields.get("seq") == seq and fields.get("client") == client:
+        return fields, ""
+    return None, f"no longer the row with seq {seq} of client {client}"
 
 
 class Images(Sequence[SavedImage]):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pixlog.errors import InputError, InputTypeError, RunError
+from pixlog.reading.following import following
 from pixlog.reading.media_totals import MediaTotal, MediaTotals
 from pixlog.reading.near_keys import unknown_key
-from pixlog.reading.row_filter import RowFilter, of_steps
+from pixlog.reading.row_filter import RowFilter
 from pixlog.reading.row_index import RowIds, RowIndex
 from pixlog.reading.row_table import RowTable, table_of
 from pixlog.reading.rows import Images, Row, Rows
@@ -52,13 +52,21 @@ class Run:
 
     @property
     def problems(self) -> ReadProblems:
-        """Lines of the manifest that were skipped, counted by kind."""
+        """Lines of the manifest that were skipped so far, counted by kind."""
         return self._index.problems
 
     @property
     def row_count(self) -> int:
         """Number of rows read so far, in any state."""
         return len(self._index.table)
+
+    @property
+    def revision(self) -> int:
+        """Grows when rows that were read before are taken back by their writer, or written again.
+
+        That happens where a disk is full.  What is kept of ``table()`` is then to be read anew.
+        """
+        return self._index.revision
 
     @property
     def torn_nbytes(self) -> int:
@@ -202,7 +210,8 @@ class Run:
         """
         asked = RowFilter.of(key=key, step=step, rank=rank, state=state, client=client, where=where)
         self.refresh()
-        return self._follow(asked, 0 if existing else self.row_count, poll_s, timeout_s, stop)
+        first = 0 if existing else self.row_count
+        return following(self, self._index, asked, first, poll_s=poll_s, timeout_s=timeout_s, stop=stop)
 
     def __getitem__(self, key: str) -> KeyView:
         """Return what was logged under ``key``, which a notebook shows; raise ``RunKeyError`` with the nearest keys."""
@@ -246,42 +255,6 @@ class Run:
         chosen = np.concatenate(ids) if ids else np.empty(0, np.int64)
         chosen = chosen[asked.accepts(index.table[chosen], index.clients.names)]
         return Rows(index, self.path, chosen, asked.where)
-
-    def _follow(
-        self,
-        asked: RowFilter,
-        next_id: int,
-        poll_s: float,
-        timeout_s: float | None,
-        stop: threading.Event | Callable[[], bool] | None,
-    ) -> Iterator[Row]:
-        event = stop if isinstance(stop, threading.Event) else None
-        is_stopped = stop.is_set if isinstance(stop, threading.Event) else (stop or (lambda: False))
-        last_row_s = time.monotonic()
-        while True:
-            stopping = is_stopped()
-            self.refresh()
-            index = self._index
-            rows = index.table[next_id:]
-            if len(rows):
-                numbers = [index.keys.known(key) for key in asked.keys or ()]
-                accepted = asked.accepts(rows, index.clients.names) & of_steps(rows["step"], asked.step)
-                if asked.keys is not None:
-                    accepted &= np.isin(rows["key"], [number for number in numbers if number is not None])
-                ids = next_id + np.flatnonzero(accepted)
-                next_id += len(rows)
-                yield from Rows(index, self.path, ids, asked.where)
-                last_row_s = time.monotonic()
-            if stopping:
-                return
-            if len(rows):
-                continue
-            if timeout_s is not None and time.monotonic() - last_row_s >= timeout_s:
-                return
-            if event is not None:
-                event.wait(poll_s)
-            else:
-                time.sleep(poll_s)
 
 
 def is_run_dir(path: Path) -> bool:

@@ -73,6 +73,13 @@ class ReadProblems:
         """How many lines were skipped in all."""
         return self.not_json + self.not_a_row + self.duplicates
 
+    def add(self, other: ReadProblems) -> None:
+        """Count what ``other`` has too."""
+        self.not_json += other.not_json
+        self.not_a_row += other.not_a_row
+        self.duplicates += other.duplicates
+        self.examples += other.examples[: EXAMPLES_KEPT - len(self.examples)]
+
     def note(self, text: str) -> None:
         """Keep ``text`` as an example unless there are enough already."""
         if len(self.examples) < EXAMPLES_KEPT:
@@ -123,9 +130,13 @@ class Segment:
     seen_nbytes: int = 0
     last_line_start: bytes = b""
     last_line_at: int = 0
+    is_suspect: bool = False
+    """Whether a line was not where it had been, so that the next scan has to look even if nothing was appended."""
+    problems: ReadProblems = field(default_factory=ReadProblems)
 
     def forget(self) -> None:
         """Be as if nothing had been read of it."""
+        self.problems = ReadProblems()
         self.read_nbytes = self.seen_nbytes = self.last_line_at = 0
         self.last_line_start = b""
 
@@ -142,10 +153,9 @@ class LinesTakenBackError(Exception):
 class SegmentScanner:
     """Turns what was appended to segments into arrays of ``ROW_DTYPE``."""
 
-    def __init__(self, keys: NumberedNames, clients: NumberedNames, problems: ReadProblems) -> None:
+    def __init__(self, keys: NumberedNames, clients: NumberedNames) -> None:
         self._keys = keys
         self._clients = clients
-        self._problems = problems
 
     def scan(self, segment: Segment) -> Iterator[npt.NDArray[np.void]]:
         """Yield the rows appended to ``segment`` since the last scan, block by block.
@@ -156,9 +166,10 @@ class SegmentScanner:
         nbytes = segment.path.stat().st_size
         if nbytes < segment.read_nbytes:
             raise LinesTakenBackError
-        if nbytes == segment.read_nbytes:
+        if nbytes == segment.read_nbytes and not segment.is_suspect:
             segment.seen_nbytes = nbytes
             return
+        segment.is_suspect = False
         block_nbytes = BLOCK_NBYTES
         with segment.path.open("rb", buffering=0) as file:
             file.seek(segment.last_line_at)
@@ -213,13 +224,13 @@ class SegmentScanner:
         try:
             fields = json.loads(line)
         except ValueError as error:
-            self._problems.not_json += 1
-            self._problems.note(f"{where}: not JSON ({error}): {line[:60]!r}")
+            segment.problems.not_json += 1
+            segment.problems.note(f"{where}: not JSON ({error}): {line[:60]!r}")
             return
         complaint = check_row(fields, where)
         if complaint is not None:
-            self._problems.not_a_row += 1
-            self._problems.note(f"{where}: {complaint}")
+            segment.problems.not_a_row += 1
+            segment.problems.note(f"{where}: {complaint}")
             return
         for name in ("step", "rank", "seq"):
             row[name] = fields[name]

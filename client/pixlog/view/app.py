@@ -59,8 +59,13 @@ class Viewer:
     runs: Sequence[OpenRun]
     thumbnails: ThumbnailCache
     static: StaticFiles
-    mark: str
+    start_mark: str
     """Differs at each start, because rows may be numbered anew."""
+
+    @property
+    def mark(self) -> str:
+        """What a page knows by that the rows it has are still those of the runs."""
+        return f"{self.start_mark}.{sum(run.run.revision for run in self.runs)}"
 
     async def page(self, request: Request) -> Response:
         return self.static.response("index.html", request.headers.get("if-none-match"))

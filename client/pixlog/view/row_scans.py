@@ -39,6 +39,7 @@ class RowScans:
         self._lock = threading.Lock()
         self._columns: OrderedDict[Path, list[Any]] = OrderedDict()
         self._length = 0
+        self._revision = run.revision
 
     @property
     def cell_count(self) -> int:
@@ -100,6 +101,9 @@ class RowScans:
         return [values for values in indexed.values() if values is not None]
 
     def _extend(self, paths: list[Path], stop: int) -> None:
+        if self._revision != self._run.revision:  # rows were taken back, or have come back
+            self._revision, self._length = self._run.revision, 0
+            self._columns.clear()
         added = [path for path in paths if path not in self._columns]
         if added:
             added += [path for path in self._read_along() if path not in self._columns and path not in added]
