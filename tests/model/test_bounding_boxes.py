@@ -121,14 +121,21 @@ def test_boxes_label_classes_by_their_ids() -> None:
 
 def test_boxes_keep_labels_with_plain_keys() -> None:
     """Labels given are kept, NumPy ids as ints, and go along with the boxes."""
-    boxes = _boxes(_box(), class_labels={np.int64(1): "cat", 2.5: "half"}, note="kept")
+    boxes = _boxes(_box(), class_labels={np.int64(1): "cat", 2.0: "dog", np.float32(3): "cow"}, note="kept")
     assert boxes.labels_given
     assert boxes.to_item() == {
         "box_data": [_box()],
-        "class_labels": {1: "cat", 2.5: "half"},
+        "class_labels": {1: "cat", 2: "dog", 3: "cow"},
         "note": "kept",
     }
-    assert {type(key) for key in boxes.class_labels} == {int, float}
+    assert {type(key) for key in boxes.class_labels} == {int}
+
+
+@pytest.mark.parametrize("class_id", [2.5, np.float32(0.5), float("nan"), float("inf")])
+def test_boxes_refuse_class_ids_that_are_no_whole_numbers(class_id: Any) -> None:
+    """A label that no box can have is refused in words that say where."""
+    with pytest.raises(InputError, match=r"class_labels'\] has the class id .*, expected whole numbers"):
+        _boxes(_box(), class_labels={1: "cat", class_id: "half"})
 
 
 def test_boxes_never_touch_what_they_were_given() -> None:

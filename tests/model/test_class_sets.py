@@ -19,7 +19,7 @@ def test_classes_keep_entries_in_order() -> None:
     given: list[dict[str, Any]] = [
         {"id": np.int64(1), "name": "a", "color": "#ff8800"},
         {"id": "x", "name": "b", "color": (255, 0, 0), "parent": None},
-        {"id": 1, "name": "again"},
+        {"id": 1.0, "name": "again"},
     ]
     classes = Classes(given)
     assert classes.to_json() == {
@@ -30,6 +30,7 @@ def test_classes_keep_entries_in_order() -> None:
             {"id": 1, "name": "again"},
         ],
     }
+    assert type(classes.class_set[2]["id"]) is int
     assert classes == Classes(tuple(given))
     assert classes != Classes(given[::-1])
     assert classes != given

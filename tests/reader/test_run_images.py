@@ -226,3 +226,20 @@ def test_media_files_are_found_after_the_run_moved(written: WrittenRun, tmp_path
     written.image("k", 0)
     moved = written.path.rename(tmp_path / "moved")
     assert Run(moved).images("k")[0].array().shape == (4, 6)
+
+
+def test_mask_labels_pass_over_ids_that_no_pixel_has(written: WrittenRun) -> None:
+    """Labels of runs on disk may have keys such as 1.0, which is 1, and 2.5 or text, which name nothing."""
+    labels = {
+        "0": "sky",
+        str(2**60 + 1): "far",
+        "1.0": "cat",
+        "2.5": "half",
+        "nan": "none",
+        "1e400": "much",
+        "x": "text",
+    }
+    record = {"masks": {"gt": {"class_labels": labels}}}
+    written.image("k", 0, masks={"gt": gray()}, input=record)
+    (image,) = Run(written.path).images()
+    assert image.mask_labels == {"gt": {0: "sky", 2**60 + 1: "far", 1: "cat"}}

@@ -65,6 +65,8 @@ def _check_class(value: object, where: str) -> dict[str, Plain]:
                 f"{where} has no {name!r}, expected 'id' and 'name'; got {sorted(map(str, value))}"
             )
     entry: dict[str, Plain] = plain(value, where)
+    if isinstance(entry["id"], float) and entry["id"].is_integer():
+        entry["id"] = int(entry["id"])
     if entry.get("color") is not None:
         _check_color(entry["color"], where)
     return entry
@@ -83,7 +85,10 @@ def _check_color(color: Plain, where: str) -> None:
 
 
 def check_class_labels(value: object, where: str) -> ClassLabels:
-    """Return a private copy of a dict from class ids to names; the rule of wandb's boxes and masks."""
+    """Return a private copy of a dict from class ids to names; the rule of wandb's boxes and masks.
+
+    Ids are those of boxes and pixels, so ``1.0`` is ``1``; raises ``InputError`` for a number that is not whole.
+    """
     if not isinstance(value, Mapping):
         raise InputTypeError(
             f"{where} is of type {type(value).__name__}, expected a dict from class ids to names"
@@ -92,8 +97,14 @@ def check_class_labels(value: object, where: str) -> ClassLabels:
     for key, name in value.items():
         if as_number(key) is None or not isinstance(name, str):
             raise InputTypeError(f"{where} has {key!r}: {name!r}, expected a number and a str")
-        labels[plain_key(key, where)] = plain_text(name)
+        labels[_class_id(plain_key(key, where), where)] = plain_text(name)
     return labels
+
+
+def _class_id(key: Plain, where: str) -> int:
+    if isinstance(key, float) and not key.is_integer():
+        raise InputError(f"{where} has the class id {key!r}, expected whole numbers")
+    return int(key)
 
 
 def default_labels(class_ids: Iterable[int]) -> ClassLabels:

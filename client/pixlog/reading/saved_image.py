@@ -81,7 +81,11 @@ class SavedImage:
         """Names of the class ids in each mask group, where they are known."""
         records = self.input.get("masks") or {}
         return {
-            group: {int(number): str(name) for number, name in record["class_labels"].items()}
+            group: {
+                class_id: str(name)
+                for text, name in record["class_labels"].items()
+                if (class_id := _class_id(text)) is not None
+            }
             for group, record in records.items()
             if record.get("class_labels")
         }
@@ -139,6 +143,19 @@ def images_of(row: Row) -> list[SavedImage]:
         if index in stored or is_reference:
             images.append(SavedImage(row, index, path if is_reference else None, stored.get(index)))
     return images
+
+
+def _class_id(text: str) -> int | None:
+    """Return the class id that a JSON key stands for, be it written ``1.0``; None for what no pixel can be."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return int(number) if number.is_integer() else None
 
 
 def _of_image(value: Any, name: str, name_in_list: str, index: int) -> Any:
