@@ -127,7 +127,7 @@ def test_imagefolder_loads_when_columns_begin_late(tmp_path: Path, monkeypatch: 
 
 
 def test_imagefolder_leaves_out_and_counts_what_cannot_be_read(tmp_path: Path) -> None:
-    """An image whose file, or whose mask, is gone or cut short leaves no line and no file behind."""
+    """An image whose file is gone or cut short leaves no line and no file behind; one whose mask is gone loses that."""
     written = WrittenRun(tmp_path / "run")
     gone = written.image("k", 0)
     cut = written.image("k", 1)
@@ -138,6 +138,11 @@ def test_imagefolder_leaves_out_and_counts_what_cannot_be_read(tmp_path: Path) -
     path.write_bytes(path.read_bytes()[:-3])
     (written.path / masked["files"][1]["path"]).unlink()
     report = pixlog.export_run(written.path, "imagefolder", tmp_path / "out")
-    assert (report.counts.images, sum(report.counts.left_out.values()), report.ok) == (1, 3, False)
-    assert [path.name for path in report.out.rglob("*.png")] == ["00000003_rank0.png"]
-    assert len((report.out / "metadata.jsonl").read_text().splitlines()) == 1
+    assert (report.counts.images, sum(report.counts.left_out.values()), report.ok) == (2, 2, False)
+    assert report.counts.overlays_left_out.total() == 1
+    assert sorted(path.name for path in report.out.rglob("*.png")) == [
+        "00000002_rank0.png",
+        "00000003_rank0.png",
+    ]
+    lines = [json.loads(line) for line in (report.out / "metadata.jsonl").read_text().splitlines()]
+    assert [line["mask.m_file_name"] for line in lines] == [None, None]

@@ -225,6 +225,10 @@ def _complain(console: Console, report: ExportReport) -> None:
     counts = report.counts
     for reason, count in counts.left_out.most_common():
         console.print(printable(f"left out: {count_text(count, 'image')}: {reason}"), style="red")
+    for reason, count in counts.overlays_left_out.most_common():
+        console.print(
+            printable(f"left out: {count_text(count, 'overlay')} of exported images: {reason}"), style="red"
+        )
     for example in counts.examples:
         console.print(printable(f"  {example}"))
     if report.damaged_lines:

@@ -13,8 +13,9 @@ the middle of its tile and is never distorted.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
@@ -102,7 +103,7 @@ def frames_of(selection: Selection, film: Film) -> Iterator[pil_image.Image]:
             for row in turn:
                 for image in selection.images_of(row):
                     try:
-                        painter.put(image)
+                        painter.put(image, partial(selection.leave_out_overlay, image))
                     except RunError as error:
                         selection.leave_out(image, "its file cannot be read", str(error))
                     else:
@@ -172,10 +173,12 @@ class _FramePainter:
         self._font = font(_FONT_PX)
         self._said: dict[Tile, tuple[int, str]] = {}
 
-    def put(self, image: SavedImage) -> None:
+    def put(self, image: SavedImage, on_overlay: Callable[[RunError], None]) -> None:
         """Replace the picture of the image's tile; raise ``RunError`` if it cannot be read."""
         film = self._film
-        picture = thumbnail_of(image, film.side_px, overlays=film.overlays, font=self._font)
+        picture = thumbnail_of(
+            image, film.side_px, overlays=film.overlays, font=self._font, on_overlay=on_overlay
+        )
         if picture.width > film.tile_width or picture.height > film.tile_height:
             picture.thumbnail((film.tile_width, film.tile_height))
         tile = (image.row.key, image.row.rank, image.index)

@@ -51,11 +51,11 @@ def write(selection: Selection, target: Path, *, group: str | Iterable[str] | No
                 if (preview := image.preview) is not None:
                     entry["preview_file_name"] = f"previews/{stem}{suffix_of(preview.relative_path)}"
                     wanted.append((entry["preview_file_name"], preview))
-                found = list(annotator.annotations(image, entry["width"], entry["height"]))
                 folder.place(wanted)
             except RunError as error:
                 selection.leave_out(image, UNREADABLE, str(error))
                 continue
+            found = annotator.annotations(image, entry["width"], entry["height"])
             images.write(b",\n" * (images.tell() > 0) + json_bytes(entry))
             for annotation in found:
                 annotation_id += 1

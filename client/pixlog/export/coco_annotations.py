@@ -10,11 +10,12 @@ becomes run lengths.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from pixlog.errors import RunError
 from pixlog.export.coco_categories import Categories
 from pixlog.export.coco_rle import class_regions, counts_area, counts_bounds, counts_text, mask_counts
 from pixlog.export.selection import Selection
@@ -27,7 +28,6 @@ BACKGROUND_NAMES: Final = frozenset(
 """Names, in lower case, by which class 0 of a mask is no object."""
 
 _VISIBLE: Final = 2
-_T = TypeVar("_T")
 
 
 class Annotator:
@@ -40,7 +40,7 @@ class Annotator:
         self._groups = groups
 
     def annotations(self, image: SavedImage, width: int, height: int) -> Iterator[dict[str, Any]]:
-        """Yield the annotations of ``image``; raises ``RunError`` if an overlay cannot be read."""
+        """Yield the annotations of ``image``; overlays that cannot be read are counted and left out."""
         names = {entry["id"]: str(entry["name"]) for entry in image.classes if type(entry.get("id")) is int}
         yield from self._boxes(image, names, width, height)
         yield from self._polygons(image, names, width, height)
@@ -50,7 +50,7 @@ class Annotator:
     def _boxes(
         self, image: SavedImage, names: Mapping[int, str], width: int, height: int
     ) -> Iterator[dict[str, Any]]:
-        for box in shapes(self._taken(image.boxes), "box_data", "box_caption"):
+        for box in shapes(self._taken(image, "boxes"), "box_data", "box_caption"):
             corners = box_corners(box.content, width, height)
             if corners is None:
                 self._selection.note("box without a finite position left out")
@@ -64,7 +64,7 @@ class Annotator:
     def _polygons(
         self, image: SavedImage, names: Mapping[int, str], width: int, height: int
     ) -> Iterator[dict[str, Any]]:
-        for polygon in shapes(self._taken(image.polygons), "polygon_data", "polygon_caption"):
+        for polygon in shapes(self._taken(image, "polygons"), "polygon_data", "polygon_caption"):
             outline = ring_points(polygon.content, polygon.content.get("points"), width, height)
             holes = [
                 ring_points(polygon.content, hole, width, height)
@@ -88,7 +88,7 @@ class Annotator:
     def _keypoints(
         self, image: SavedImage, names: Mapping[int, str], width: int, height: int
     ) -> Iterator[dict[str, Any]]:
-        groups = self._taken(image.keypoints)
+        groups = self._taken(image, "keypoints")
         for points in shapes(groups, "keypoint_data", "keypoint_caption"):
             group = groups[points.group]
             given = points.content.get("points")
@@ -118,8 +118,14 @@ class Annotator:
         self, image: SavedImage, names: Mapping[int, str], width: int, height: int
     ) -> Iterator[dict[str, Any]]:
         labels = image.mask_labels
-        for group, file in self._taken(image.masks).items():
-            ids = file.array()
+        for group, file in image.masks.items():
+            if self._groups is not None and group not in self._groups:
+                continue
+            try:
+                ids = file.array()
+            except RunError as error:
+                self._selection.leave_out_overlay(image, error)
+                continue
             if ids.shape != (height, width):
                 self._selection.note("mask that is not one class id for each pixel of its image left out")
                 continue
@@ -150,8 +156,8 @@ class Annotator:
             annotation["caption"] = shape.caption
         return annotation
 
-    def _taken(self, groups: Mapping[str, _T]) -> dict[str, _T]:
-        return {name: group for name, group in groups.items() if self._groups is None or name in self._groups}
+    def _taken(self, image: SavedImage, role: str) -> dict[str, Any]:
+        return self._selection.groups(image, role, self._groups)
 
 
 def _name_of(shape: Shape, names: Mapping[int, str]) -> str | None:

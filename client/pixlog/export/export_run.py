@@ -32,8 +32,8 @@ class ExportReport:
 
     @property
     def ok(self) -> bool:
-        """Whether every image of the chosen rows was exported."""
-        return not self.counts.left_out
+        """Whether every image of the chosen rows was exported, with all that lies over it."""
+        return not self.counts.left_out and not self.counts.overlays_left_out
 
 
 def export_run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,8 +32,8 @@ def image_facts(image: SavedImage) -> dict[str, Any]:
     }
 
 
-def box_objects(image: SavedImage, width: int, height: int) -> tuple[dict[str, list[Any]], int]:
-    """Return the boxes of an image as the Hugging Face form of objects has them, and how many had no position.
+def box_objects(groups: Mapping[str, Any], width: int, height: int) -> tuple[dict[str, list[Any]], int]:
+    """Return boxes, given by group, as the Hugging Face form of objects has them, and how many had no position.
 
     ``bbox`` is [x, y, width, height] in pixels, the upright box about one that is turned; ``categories`` the class id,
     -1 where there is none; ``labels``, ``captions``, ``groups`` text, empty where there is none; ``scores`` the score
@@ -42,7 +43,7 @@ def box_objects(image: SavedImage, width: int, height: int) -> tuple[dict[str, l
         name: [] for name in ("bbox", "categories", "labels", "scores", "captions", "groups")
     }
     without_position = 0
-    for box in shapes(image.boxes, "box_data", "box_caption"):
+    for box in shapes(groups, "box_data", "box_caption"):
         corners = box_corners(box.content, width, height)
         if corners is None:
             without_position += 1

@@ -49,7 +49,7 @@ def write(selection: Selection, target: Path) -> None:
                 continue
             stem = names.stem(image)
             try:
-                placed = _copy(image, folder, stem)
+                placed = _copy(selection, image, folder, stem)
                 lines.add(_fields(selection, columns, image, placed))
             except RunError as error:
                 selection.leave_out(image, UNREADABLE, str(error))
@@ -77,7 +77,7 @@ class _Columns:
         self.meta = metas.types()
 
 
-def _copy(image: SavedImage, folder: Folder, stem: str) -> dict[str, str]:
+def _copy(selection: Selection, image: SavedImage, folder: Folder, stem: str) -> dict[str, str]:
     """Copy the files of an image; return their names by column."""
     assert image.file is not None
     wanted: list[tuple[str, str, MediaFile]] = [
@@ -86,6 +86,8 @@ def _copy(image: SavedImage, folder: Folder, stem: str) -> dict[str, str]:
     preview = image.preview
     if preview is not None:
         wanted.append(("preview_file_name", f"previews/{stem}{suffix_of(preview.relative_path)}", preview))
+    folder.place((name, file) for _, name, file in wanted)
+    placed = {column: name for column, name, _ in wanted}
     taken: set[str] = set()
     for group, mask in image.masks.items():
         word = safe_word(group)
@@ -93,9 +95,13 @@ def _copy(image: SavedImage, folder: Folder, stem: str) -> dict[str, str]:
             word += "~"
         taken.add(word.casefold())
         name = f"masks/{stem}_mask_{word}{suffix_of(mask.relative_path)}"
-        wanted.append((f"mask.{group}_file_name", name, mask))
-    folder.place((name, file) for _, name, file in wanted)
-    return {column: name for column, name, _ in wanted}
+        try:
+            folder.place([(name, mask)])
+        except RunError as error:
+            selection.leave_out_overlay(image, error)
+        else:
+            placed[f"mask.{group}_file_name"] = name
+    return placed
 
 
 def _fields(
@@ -109,11 +115,12 @@ def _fields(
     for column in columns.mask_groups.values():
         fields[column] = placed.get(column)
     if "boxes" in columns.roles:
-        fields["objects"], without_position = box_objects(image, *size)
+        fields["objects"], without_position = box_objects(selection.groups(image, "boxes"), *size)
         if without_position:
             selection.note("box without a finite position left out", without_position)
-    for role, groups in (("polygons", image.polygons), ("keypoints", image.keypoints)):
+    for role in ("polygons", "keypoints"):
         if role in columns.roles:
+            groups = selection.groups(image, role)
             fields[role] = json_bytes(groups).decode() if groups else None
     if columns.mask_groups:
         labels = image.mask_labels

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from pixlog.errors import RunError
 from pixlog.reading.key_patterns import chosen_keys
+from pixlog.reading.overlay_shapes import shape_groups
 from pixlog.reading.rows import Row, Rows
 from pixlog.reading.run import Run
 from pixlog.reading.saved_image import SavedImage
@@ -42,6 +43,8 @@ class Counts:
     """Images that were logged as a reference to a place outside of the run, where their pixels are."""
     left_out: Counter[str] = field(default_factory=Counter)
     """Images or rows that were not exported, by reason."""
+    overlays_left_out: Counter[str] = field(default_factory=Counter)
+    """Masks, boxes, polygons and keypoints of exported images that were not exported with them, by reason."""
     examples: list[str] = field(default_factory=list)
     """Some of those, each as key, step, rank, what and why."""
     reasons: Counter[str] = field(default_factory=Counter)
@@ -125,15 +128,30 @@ class Selection:
                 self.counts.images += 1
             yield image
 
+    def groups(self, image: SavedImage, role: str, names: Collection[str] | None = None) -> dict[str, Any]:
+        """Return the boxes, polygons or keypoints of ``image`` by group, as logged; count those that cannot be read.
+
+        ``names`` are the groups that are asked for; None asks for all.
+        """
+        return shape_groups(image, role, lambda error: self.leave_out_overlay(image, error), names)
+
+    def leave_out_overlay(self, image: SavedImage, error: RunError) -> None:
+        """Count an overlay that cannot be read, of an image that is exported without it."""
+        self.counts.overlays_left_out["its file cannot be read"] += 1
+        self._add_example(image, str(error))
+
     def leave_out(self, image: SavedImage, reason: str, detail: str = "") -> None:
         """Count an image that was given out and cannot be exported; ``detail`` is only told of the first ones."""
         counts = self.counts
         counts.images -= image.file is not None
         counts.left_out[reason] += 1
-        if len(counts.examples) < _EXAMPLES:
+        self._add_example(image, detail or reason)
+
+    def _add_example(self, image: SavedImage, detail: str) -> None:
+        if len(self.counts.examples) < _EXAMPLES:
             row = image.row
-            counts.examples.append(
-                f"{row.key!r} step {row.step} rank {row.rank} image {image.index}: {detail or reason}"
+            self.counts.examples.append(
+                f"{row.key!r} step {row.step} rank {row.rank} image {image.index}: {detail}"
             )
 
     def note(self, text: str, count: int = 1) -> None:

@@ -44,6 +44,7 @@ def write(
         columns=columns,
         overlays=overlays,
         on_image=count,
+        on_overlay=selection.leave_out_overlay,
     )
     sheet.save(target, "PNG")
     there = sum(len(row.images) for row in selection.rows())

@@ -54,7 +54,7 @@ def write(
                 continue
             stem = names.stem(image)
             try:
-                members = _members(image)
+                members = _members(selection, image)
             except RunError as error:
                 selection.leave_out(image, UNREADABLE, str(error))
                 continue
@@ -62,7 +62,7 @@ def write(
     references.write(target)
 
 
-def _members(image: SavedImage) -> list[tuple[str, bytes]]:
+def _members(selection: Selection, image: SavedImage) -> list[tuple[str, bytes]]:
     """Return the files of a sample: (what follows its name, bytes)."""
     assert image.file is not None
     members = [(suffix_of(image.file.relative_path), media_bytes(image.file))]
@@ -79,15 +79,18 @@ def _members(image: SavedImage) -> list[tuple[str, bytes]]:
         )  # readers take what follows the first dot in lower case
         while any(entry["file"] == word for entry in masks.values()):
             word += "_"
+        try:
+            data = media_bytes(mask)
+        except RunError as error:
+            selection.leave_out_overlay(image, error)
+            continue
         masks[group] = {"file": word, "class_labels": labels.get(group, {})}
-        members.append((f".mask.{word}{suffix_of(mask.relative_path)}", media_bytes(mask)))
+        members.append((f".mask.{word}{suffix_of(mask.relative_path)}", data))
     for group, entry in masks.items():
         entry["file"] = f"mask.{entry['file']}{suffix_of(image.masks[group].relative_path)}"
     overlays = {
         "masks": masks,
-        "boxes": image.boxes,
-        "polygons": image.polygons,
-        "keypoints": image.keypoints,
+        **{role: selection.groups(image, role) for role in ("boxes", "polygons", "keypoints")},
     }
     facts |= {name: groups for name, groups in overlays.items() if groups}
     if image.classes:

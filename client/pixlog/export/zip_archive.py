@@ -40,13 +40,22 @@ def write(selection: Selection, target: Path) -> None:
 def _add_files(archive: zipfile.ZipFile, selection: Selection, row: Row, root: str, done: set[str]) -> bool:
     """Add the files of a row that are not there yet; return whether the row can be kept."""
     images = list(selection.images_of(row, references=True))
+    lost: list[tuple[int, RunError]] = []
     new = {file.relative_path: file for file in row.files if file.relative_path not in done}
-    try:
-        contents = {path: media_bytes(file) for path, file in new.items()}
-    except RunError as error:
+    contents: dict[str, bytes] = {}
+    for path, file in new.items():
+        try:
+            contents[path] = media_bytes(file)
+        except RunError as error:
+            if file.role in ("image", "preview"):
+                for image in images:
+                    selection.leave_out(image, "a file of its row cannot be read", str(error))
+                return False
+            lost.append((file.index, error))
+    for index, problem in lost:
         for image in images:
-            selection.leave_out(image, "a file of its row cannot be read", str(error))
-        return False
+            if image.index == index:
+                selection.leave_out_overlay(image, problem)
     for path, data in contents.items():
         archive.writestr(_member(f"{root}/{path}", row.time), data)
         done.add(path)

@@ -55,14 +55,17 @@ def picture_html(image: SavedImage, side_px: int, *, overlays: bool = True) -> s
     """Return an image as an ``img`` of at most ``side_px``, with its masks and boxes, or words if it has no pixels."""
     if image.url is not None:
         return f"<span>reference to {text_html(image.url)}</span>"
+    lost: list[RunError] = []
     try:
-        picture = thumbnail_of(image, side_px, overlays=overlays)
+        picture = thumbnail_of(image, side_px, overlays=overlays, on_overlay=lost.append)
     except RunError as error:
         return f'<span style="color:#c33">{text_html(error)}</span>'
     size = f'width="{picture.width}" height="{picture.height}"'
     name = attribute(f"{image.row.key} step {image.row.step}")
+    notes = "".join(f'<div style="color:#c33;font-size:12px">{text_html(error)}</div>' for error in lost)
     return (
         f'<img src="{data_uri(picture)}" {size} alt={name} style="image-rendering:pixelated;max-width:none">'
+        f"{notes}"
     )
 
 

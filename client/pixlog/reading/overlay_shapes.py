@@ -9,9 +9,13 @@ comes out as None.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from pixlog.errors import RunError
+from pixlog.reading.saved_image import SavedImage
+from pixlog.reading.stored_media import overlay_files
 
 Point = tuple[float, float]
 
@@ -38,19 +42,45 @@ class Shape:
         return next(iter(self.scores.values())) if len(self.scores) == 1 else None
 
 
+def shape_groups(
+    image: SavedImage,
+    role: str,
+    told: Callable[[RunError], None],
+    names: Collection[str] | None = None,
+) -> dict[str, Any]:
+    """Return the boxes, polygons or keypoints of ``image`` by group, as logged, of the groups ``names`` or all.
+
+    Those that cannot be read are left out, and ``told`` is called with why.
+    """
+    found: dict[str, Any] = {}
+    for group, file in overlay_files(image.row.files, index=image.index, role=role).items():
+        if names is not None and group not in names:
+            continue
+        try:
+            content = file.json()
+            if not isinstance(content, dict):
+                raise RunError(f"{file.relative_path} is no JSON object, as {role} are")
+        except RunError as error:
+            told(error)
+        else:
+            found[group] = content
+    return found
+
+
 def shapes(groups: Mapping[str, Any], entry: str, caption: str) -> Iterator[Shape]:
     """Yield the shapes of every group: ``shapes(image.boxes, "box_data", "box_caption")``."""
     for group, content in groups.items():
         if not isinstance(content, Mapping):
             continue
-        labels = content.get("class_labels") or {}
-        for shape in content.get(entry) or ():
+        labels = _mapping(content.get("class_labels"))
+        listed = content.get(entry)
+        for shape in listed if isinstance(listed, list | tuple) else ():
             if not isinstance(shape, Mapping):
                 continue
             class_id = shape.get("class_id")
             number = class_id if type(class_id) is int else None
             scores = {
-                str(name): value for name, value in (shape.get("scores") or {}).items() if _is_number(value)
+                str(name): value for name, value in _mapping(shape.get("scores")).items() if _is_number(value)
             }
             label = labels.get(str(class_id)) if class_id is not None else None
             yield Shape(str(group), shape, number, label, shape.get(caption), scores)
@@ -112,6 +142,10 @@ def ring_points(shape: Mapping[str, Any], ring: Any, width: int, height: int) ->
 
 def _units(shape: Mapping[str, Any], width: int, height: int) -> tuple[float, float]:
     return (1.0, 1.0) if shape.get("domain") == "pixel" else (float(width), float(height))
+
+
+def _mapping(value: Any) -> Mapping[Any, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _is_number(value: Any) -> bool:

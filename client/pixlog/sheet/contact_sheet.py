@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -98,10 +99,12 @@ def sheet_of_rows(
     overlays: bool,
     progress: Callable[[int, int], None] | None = None,
     on_image: Callable[[SavedImage, RunError | None], None] | None = None,
+    on_overlay: Callable[[SavedImage, RunError], None] | None = None,
 ) -> pil_image.Image:
     """Return what ``contact_sheet`` does, of the saved rows of some keys of ``run``.
 
-    ``on_image`` is called with each image that is on the sheet, and with what kept its pixels from being shown.
+    ``on_image`` is called with each image that is on the sheet, and with what kept its pixels from being shown,
+    ``on_overlay`` with each of their overlays that cannot be read.
     """
     image_module = pillow()
     if max_images < 1 or thumb_px < 16 or (columns is not None and columns < 1):
@@ -116,7 +119,9 @@ def sheet_of_rows(
     tag_font, done = font(11), 0
     for panel in panels:
         for image in panel.images:
-            picture, error = _thumbnail(image, thumb_px, overlays=overlays, tag_font=tag_font)
+            picture, error = _thumbnail(
+                image, thumb_px, overlays=overlays, tag_font=tag_font, on_overlay=on_overlay
+            )
             panel.thumbnails.append(picture)
             if on_image is not None:
                 on_image(image, error)
@@ -160,10 +165,16 @@ def _lay_out(panels: list[_Panel], columns: int, thumb_px: int) -> tuple[int, in
 
 
 def _thumbnail(
-    image: SavedImage, thumb_px: int, *, overlays: bool, tag_font: Font
+    image: SavedImage,
+    thumb_px: int,
+    *,
+    overlays: bool,
+    tag_font: Font,
+    on_overlay: Callable[[SavedImage, RunError], None] | None,
 ) -> tuple[pil_image.Image | None, RunError | None]:
+    told = None if on_overlay is None else partial(on_overlay, image)
     try:
-        return thumbnail_of(image, thumb_px, overlays=overlays, font=tag_font), None
+        return thumbnail_of(image, thumb_px, overlays=overlays, font=tag_font, on_overlay=told), None
     except RunError as error:
         return None, error
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from pixlog.errors import RunError
 from pixlog.reading.decoding import as_eight_bits
+from pixlog.reading.overlay_shapes import shape_groups
 from pixlog.reading.saved_image import SavedImage
 from pixlog.sheet.overlay_drawing import draw_boxes, lay_mask
 
@@ -23,22 +26,34 @@ def thumbnail_of(
     *,
     overlays: bool = True,
     font: Font | None = None,
+    on_overlay: Callable[[RunError], None] | None = None,
 ) -> pil_image.Image:
     """Return ``image`` as RGB with its longer side at most ``side_px``; needs Pillow.
 
     Small images are enlarged by whole factors, pixel by pixel; large ones are reduced with a filter.
-    Raises ``RunError`` if the file is missing, does not decode, or was only logged as a reference.
+    Overlays that cannot be read are left out, and ``on_overlay`` is told of each.
+    Raises ``RunError`` if the image's file is missing, does not decode, or was only logged as a reference.
     """
     from PIL import ImageDraw
 
     stored = image.preview.pil() if image.preview is not None else image.pil()
     picture = _fit(_as_rgb(stored), side_px)
     if overlays:
+        told = on_overlay or _pass_over
         for mask in image.masks.values():
-            picture = lay_mask(picture, mask.array())
+            try:
+                picture = lay_mask(picture, mask.array())
+            except RunError as error:
+                told(error)
         draw = ImageDraw.Draw(picture)
-        draw_boxes(draw, image.boxes, size=picture.size, full_size=stored.size, font=font)
+        draw_boxes(
+            draw, shape_groups(image, "boxes", told), size=picture.size, full_size=stored.size, font=font
+        )
     return picture
+
+
+def _pass_over(error: RunError) -> None:
+    """Leave out an overlay that cannot be read."""
 
 
 def _as_rgb(picture: pil_image.Image) -> pil_image.Image:

@@ -51,6 +51,8 @@ class ImageParts:
     values: Content | None = None
     shapes: Content | None = None
     masks: list[tuple[str, Content]] = field(default_factory=list)
+    lost_overlays: list[RunError] = field(default_factory=list)
+    """Why masks, boxes, polygons and keypoints are not among them, of those that cannot be read."""
 
 
 @dataclass(slots=True)
@@ -64,6 +66,8 @@ class Entry:
     """By the image's place in the row's list."""
     troubles: list[tuple[SavedImage, str]]
     """Images whose files cannot be exported, and why."""
+    lost_overlays: list[tuple[SavedImage, RunError]] = field(default_factory=list)
+    """Images that are exported without an overlay that cannot be read, and why."""
 
 
 def entry_of(number: int, row: Row, known: Container[Any]) -> Entry:
@@ -83,7 +87,8 @@ def entry_of(number: int, row: Row, known: Container[Any]) -> Entry:
             continue
         described["thumbnailPx"] = THUMBNAIL_PX
         try:
-            entry.parts[place] = _parts_of(image, known)
+            entry.parts[place] = parts = _parts_of(image, known)
+            entry.lost_overlays += [(image, error) for error in parts.lost_overlays]
         except RunError as error:
             described["trouble"] = str(error)
             entry.troubles.append((image, str(error)))
@@ -105,8 +110,22 @@ def _parts_of(image: SavedImage, known: Container[Any]) -> ImageParts:
         parts.thumbnail = _made(name, known, lambda: thumbnail_bytes(image, THUMBNAIL_PX)[0])
     for other in image.row.files:
         if other.index == image.index and other.role == "mask":
-            parts.masks.append((other.group or "", _mask(other, known)))
-    shapes = overlays_json(image, lambda one: parse_json(read_guarded(one), name=one.relative_path))
+            try:
+                parts.masks.append((other.group or "", _mask(other, known)))
+            except RunError as error:
+                parts.lost_overlays.append(error)
+
+    def read(one: MediaFile) -> Any:
+        try:
+            content = parse_json(read_guarded(one), name=one.relative_path)
+            if isinstance(content, dict):
+                return content
+            raise RunError(f"{one.relative_path} is no JSON object, as {one.role} are")
+        except RunError as error:
+            parts.lost_overlays.append(error)
+            return {}
+
+    shapes = overlays_json(image, read)
     if any(shapes.values()):
         parts.shapes = None, json.dumps(shapes, separators=(",", ":")).encode()
     return parts

@@ -72,6 +72,8 @@ def write(selection: Selection, target: Path) -> None:
         for entry in entries:
             for image, problem in entry.troubles:
                 selection.leave_out(image, "its files cannot be read", problem)
+            for image, error in entry.lost_overlays:
+                selection.leave_out_overlay(image, error)
             columns.add(entry)
             chunk.append(_with_places(entry, packs))
             if len(chunk) == ROWS_A_CHUNK:
