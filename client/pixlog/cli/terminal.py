@@ -41,7 +41,7 @@ def spinner(text: str) -> Iterator[None]:
     if not console.is_terminal:
         yield
         return
-    with console.status(text):
+    with console.status(plain(text)):
         yield
 
 
@@ -51,7 +51,7 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
     console = messages()
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
