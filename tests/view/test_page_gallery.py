@@ -15,7 +15,7 @@ import pixlog
 import viewers
 from viewed_runs import HOSTILE, STEPS, flat, write_hostile, write_large
 from waiting import scaled_s, wait_until
-from written_runs import WrittenRun
+from written_runs import WrittenRun, encode
 
 if reason := viewers.missing_browser():
     pytest.skip(reason, allow_module_level=True)
@@ -188,6 +188,26 @@ def test_filter_and_axis_stay_with_their_rows_while_training_logs(
 
 _MIDDLE_TILE = """() => [...document.querySelectorAll(".tile[data-drawn]:not([hidden])")]
   .map((tile) => [tile.dataset.row, tile.getBoundingClientRect().top]).find(([, top]) => top > 300)"""
+
+
+def test_empty_key_is_a_key_like_any_other(open_page: OpenPage, tmp_path: Path) -> None:
+    """Rows under the empty key have a card, a gallery and an image that its address opens again."""
+    run = WrittenRun(tmp_path / "run")
+    entry = run.media("image", 0, encode(flat(70)), "png", role="image")
+    for step in range(3):
+        value = {"_type": "image-file", "path": entry["path"], "format": "png", "width": 40, "height": 30}
+        run.row("", step, value=value, files=[entry])
+    with viewers.viewer_process(tmp_path / "run", cache=tmp_path / "cache") as url:
+        page = open_page(url)
+        page.locator("body").press("g")
+        expect(page.locator("#gallery-count")).to_have_text("3 rows")
+        expect(page.locator("#stop-count")).to_have_text("3 / 3")
+        page.locator(".tile:visible").first.click()
+        expect(page.locator("dialog.lightbox[data-shown]")).to_be_visible()
+        again = open_page(page.url)
+        expect(again.locator("dialog.lightbox[data-shown]")).to_be_visible()
+        again.keyboard.press("Escape")
+        expect(again.locator("#gallery-count")).to_have_text("3 rows")
 
 
 def test_hostile_texts_are_shown_as_text(open_page: OpenPage, tmp_path: Path) -> None:

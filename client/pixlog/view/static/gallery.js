@@ -37,7 +37,7 @@ const spare = [];
 async function collect() {
   if (state.view !== "gallery") return;
   const keys = allKeys();
-  if (!state.galleryKey && keys.length) return void update({ galleryKey: keys[0] });
+  if (state.galleryKey === null && keys.length) return void update({ galleryKey: keys[0] });
   const found = [];
   for (const run of runsOn()) {
     const { table } = run;
@@ -51,13 +51,13 @@ async function collect() {
   shownKey = state.galleryKey;
   show(found, before);
   showHead(keys);
-  const known = await lengthsOf(state.galleryKey);
+  const known = await lengthsOf(state.galleryKey ?? "");
   if (rows !== found || (known.size === 0 && before.size === 0)) return;
   show(found, known);
   showHead(keys);
 }
 
-let shownKey = "";
+let shownKey = null;
 
 function show(found, known) {
   [rows, lengths] = [found, known];
@@ -182,7 +182,7 @@ function recycle(cell) {
 }
 
 function showHead(keys) {
-  fill(title, ...titleParts(state.galleryKey));
+  fill(title, ...titleParts(state.galleryKey ?? ""));
   fill(key, keys.map((name) => h("option", { value: name }, name)));
   key.value = state.galleryKey;
   const along = axisName(state.axis);

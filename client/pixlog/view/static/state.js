@@ -7,7 +7,7 @@ const taste = readTaste();
 export const state = {
   runs: [], // {index, name, path, color, on, table, daemon, problems}
   view: "board", // or "gallery"
-  galleryKey: "",
+  galleryKey: null, // of no key until one is chosen; the empty text is a key
   axis: "step", // or "time", or "meta:<name>"
   at: null, // the position on the axis; null is "the newest, whatever comes"
   where: "",
@@ -96,7 +96,7 @@ watch("pinned theme cellPx sidebar overlays", () => {
   }
 });
 
-const ADDRESSED = { view: "board", galleryKey: "", axis: "step", where: "", caption: "", sort: "axis", search: "" };
+const ADDRESSED = { view: "board", galleryKey: null, axis: "step", where: "", caption: "", sort: "axis", search: "" };
 
 /** Take over what the address says. */
 export function readAddress() {
@@ -113,7 +113,7 @@ export function readAddress() {
 
 /** The image that "run rank time image key" names; null if it names none. */
 function readImage(text) {
-  const [, ...said] = /^(\S+) (\S+) (\S+) (\S+) (.+)$/s.exec(text) ?? [];
+  const [, ...said] = /^(\S+) (\S+) (\S+) (\S+) (.*)$/s.exec(text) ?? [];
   const [run, rank, time, image] = said.slice(0, 4).map(Number);
   return said.length && [run, rank, time, image].every(Number.isFinite) ? { run, rank, time, image, key: said[4] } : null;
 }

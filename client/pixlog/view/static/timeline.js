@@ -114,7 +114,7 @@ export async function offerAxes() {
 let offered = [];
 
 function collect() {
-  stops = stopsOf(runsOn(), state.view === "gallery" && state.galleryKey ? [state.galleryKey] : shownKeys());
+  stops = stopsOf(runsOn(), state.view === "gallery" && state.galleryKey !== null ? [state.galleryKey] : shownKeys());
   range.max = Math.max(0, stops.length - 1);
   show();
   drawTicks();
