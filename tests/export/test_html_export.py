@@ -20,7 +20,15 @@ import pixlog
 import viewers
 from browsing import color_at, expect_color, go_to, open_image, scale_of
 from exported_runs import URL, deep_floats, deep_levels
-from viewed_runs import HOSTILE, STEPS, write_deep, write_hostile, write_large, write_training
+from viewed_runs import (
+    HOSTILE,
+    STEPS,
+    write_deep,
+    write_half_surrogates,
+    write_hostile,
+    write_large,
+    write_training,
+)
 from waiting import wait_until
 from written_runs import WrittenRun
 
@@ -241,6 +249,17 @@ def test_equal_deep_images_are_shown_by_their_own_preview(tmp_path: Path) -> Non
             part = part_bytes(data / f"pack-{pack}.js")[offset : offset + nbytes]
             found.append(int(np.asarray(Image.open(io.BytesIO(part)).convert("L")).max()))
         assert found == levels, name
+
+
+def test_half_surrogates_in_texts_cost_nothing(open_page: OpenPage, tmp_path: Path) -> None:
+    """A run with keys and texts that UTF-8 cannot hold is exported whole."""
+    run = write_half_surrogates(tmp_path / "run")
+    report = pixlog.export_run(run.path, "html", tmp_path / "page")
+    assert report.ok
+    page = open_page((tmp_path / "page" / "index.html").as_uri())
+    expect(page.locator("article.card")).to_have_count(3)
+    expect(page.locator(".cell[data-drawn]")).to_have_count(3)
+    expect(page.locator(".cell.failed")).to_have_count(1)
 
 
 def test_hostile_texts_stay_text(open_page: OpenPage, tmp_path: Path) -> None:

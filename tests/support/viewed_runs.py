@@ -115,6 +115,20 @@ def _value(entry: dict[str, Any], pixels: npt.NDArray[Any], **more: Any) -> dict
     return {"_type": "image-file", **named, **size, **more}
 
 
+def write_half_surrogates(path: Path) -> WrittenRun:
+    """Write a run whose key, caption, meta and group hold half a surrogate pair: JSON can say it, UTF-8 cannot."""
+    run = WrittenRun(path)
+    half = "\ud800"
+    entry = run.media("k", 0, encode(flat(70)), "png", role="image")
+    mask = run.media("k", 0, encode(np.ones((30, 40), np.uint8)), "mask.png", role="mask", group=half)
+    value = _value(entry, flat(70), caption=f"caption {half}")
+    for key in (f"k/{half}", "k/sound"):
+        row = run.fields(key, 0, value=value, files=[entry, mask], meta={half: half}, call=None)
+        run.append(json.dumps(row).encode("ascii") + b"\n")
+    run.append(json.dumps(run.fields(f"bad/{half}", state="failed", reason=half)).encode("ascii") + b"\n")
+    return run
+
+
 def write_list_with_polygons(run: WrittenRun, key: str, sizes: list[tuple[int, int]]) -> None:
     """Write one row of images of these widths and heights, each with its middle third in a polygon given in pixels."""
     images, overlays = [], []

@@ -10,7 +10,7 @@ import pytest
 
 import viewers
 from browsing import expect_color, open_image
-from viewed_runs import flat
+from viewed_runs import flat, write_half_surrogates
 from written_runs import WrittenRun
 
 if reason := viewers.missing_browser():
@@ -19,6 +19,8 @@ if reason := viewers.missing_browser():
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import Browser, Page
 
 LONG_KEYS = [f"layer{number}/of/a/model/with/a/long/name/block{number}/activation" for number in range(3)]
@@ -76,6 +78,19 @@ def test_counters_say_what_was_saved_and_what_failed(odd_page: Page) -> None:
     """The head counts saved and failed rows apart."""
     expect(odd_page.locator("#counters")).to_contain_text("5 saved")
     expect(odd_page.locator("#counters")).to_contain_text("1 failed")
+
+
+def test_half_surrogates_in_texts_cost_nothing(open_page: Callable[..., Any], tmp_path: Path) -> None:
+    """A key or text that UTF-8 cannot hold is shown, with its image and mask; so are all other keys of the run."""
+    run = write_half_surrogates(tmp_path / "run")
+    with viewers.viewer_process(run.path, cache=tmp_path / "cache") as url:
+        page = open_page(url)
+        expect(page.locator("article.card")).to_have_count(3)
+        expect(page.locator(".cell[data-drawn]")).to_have_count(3)
+        expect(page.locator(".cell.failed")).to_have_count(1)
+        page.locator("article.card").nth(1).locator(".cell").click()
+        expect(page.locator("canvas.histogram")).to_be_visible()
+        expect(page.locator(".overlay-panel .classes .name").first).to_be_visible()
 
 
 def test_long_keys_show_their_ends(odd_page: Page) -> None:

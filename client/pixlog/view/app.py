@@ -6,6 +6,7 @@ to a row never changes, so media are cached by the browser for good, under a mar
 
 from __future__ import annotations
 
+import re
 import secrets
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from pixlog import __version__
@@ -31,7 +32,7 @@ from pixlog.view.expression import parse_expression
 from pixlog.view.gate import Access, Gate
 from pixlog.view.guarded_files import FileGone, FileRefused, content_type, read_guarded
 from pixlog.view.open_runs import OpenRun
-from pixlog.view.packing import pack
+from pixlog.view.packing import json_bytes, pack
 from pixlog.view.pictures import (
     mask_of,
     picture_png,
@@ -49,6 +50,7 @@ THUMBNAIL_SIDES_PX: Final = (128, 256, 512, 1024)
 _ROWS_AT_ONCE: Final = 256
 _DEFLATE_FROM_NBYTES: Final = 4096
 _FOREVER: Final = {"cache-control": "private, max-age=31536000, immutable"}
+_HALF_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _FRESH: Final = {"cache-control": "no-store"}
 
 
@@ -167,7 +169,7 @@ class Viewer:
         role = request.query_params.get("role", "image")
         file = stored_file(image) if role == "image" else self._file(request, image, role)
         kind = content_type(file)
-        name = quote(PurePosixPath(file.relative_path).name)
+        name = quote(PurePosixPath(file.relative_path).name, errors="replace")
         saved = "download" in request.query_params or kind == "application/octet-stream"
         disposition = f"{'attachment' if saved else 'inline'}; filename*=UTF-8''{name}"
         headers = {**_FOREVER, "content-disposition": disposition, "content-security-policy": "sandbox"}
@@ -208,7 +210,7 @@ class Viewer:
     def _file(self, request: Request, image: SavedImage, role: str) -> MediaFile:
         group = request.query_params.get("group", "")
         for file in image.row.files:
-            if file.index == image.index and file.role == role and (file.group or "") == group:
+            if file.index == image.index and file.role == role and _as_asked(file.group or "") == group:
                 return file
         raise FileGone(f"the image has no {role} named {group!r}")
 
@@ -250,8 +252,8 @@ def make_app(
     )
 
 
-def _json(content: Any, *, headers: dict[str, str] = _FRESH) -> Response:
-    return JSONResponse(content, headers=headers)
+def _json(content: Any, status: int = 200, *, headers: dict[str, str] = _FRESH) -> Response:
+    return Response(json_bytes(content), status, headers=headers, media_type="application/json")
 
 
 def _packed(
@@ -271,12 +273,17 @@ def _explain(request: Request, error: Exception) -> Response:
     for kind, code in ((FileRefused, 403), (FileGone, 404), (InputError, 400)):
         if isinstance(error, kind):
             status = code
-    return JSONResponse({"error": str(error)}, status, headers=_FRESH)
+    return _json({"error": str(error)}, status)
 
 
 def _explain_http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    return JSONResponse({"error": str(error)}, status, headers=_FRESH)
+    return _json({"error": str(error)}, status)
+
+
+def _as_asked(text: str) -> str:
+    """Return ``text`` as browsers put it into an address: U+FFFD for the half surrogates that UTF-8 cannot say."""
+    return _HALF_SURROGATE.sub("\ufffd", text)
 
 
 def _number(request: Request, name: str, default: int | None = None) -> int:

@@ -19,12 +19,17 @@ _ALIGN: Final = 8
 def pack(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
     """Return one body; the header gains ``arrays``: name, dtype and length of each in order."""
     listed = [[name, array.dtype.str[1:], int(array.size)] for name, array in arrays.items()]
-    head = json.dumps({**header, "arrays": listed}, ensure_ascii=False, separators=(",", ":")).encode()
+    head = json_bytes({**header, "arrays": listed})
     parts = [len(head).to_bytes(4, "little"), head, _padding(4 + len(head))]
     for array in arrays.values():
         raw = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
         parts += [raw, _padding(len(raw))]
     return b"".join(parts)
+
+
+def json_bytes(content: Any) -> bytes:
+    """Return ``content`` as JSON in ASCII, where escapes say the half surrogates too that UTF-8 cannot."""
+    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 def _padding(nbytes: int) -> bytes:

@@ -83,7 +83,9 @@ def write(selection: Selection, target: Path) -> None:
         _write_rows(folder, columns.count - 1, chunk)
     packs.close()
     columns.write(folder, selection.run.path.name)
-    (target / "index.html").write_text(_page(selection.run.path.name), encoding="utf-8")
+    (target / "index.html").write_text(
+        _page(selection.run.path.name), encoding="utf-8", errors="backslashreplace"
+    )
 
 
 def _entries(selection: Selection, packs: Packs) -> Generator[Entry, None, None]:
