@@ -214,3 +214,25 @@ def test_run_lengths_equal_those_of_pycocotools(seed: int) -> None:
         counts_text(mask_counts(empty))
         == api.encode(np.asfortranarray(empty.astype(np.uint8)))["counts"].decode()
     )
+
+
+def test_coco_keypoints_without_a_number_keep_their_places(tmp_path: Path) -> None:
+    """A visibility of NaN counts as visible, a position of NaN as absent, and the other points keep their numbers."""
+    nan = float("nan")
+    points = {
+        "keypoint_data": [
+            {"points": [[1, 2, nan], [nan, 5, 2], [3, 4, 1]], "class_id": 1, "domain": "pixel"},
+            {"points": [[nan, 2, 2]], "class_id": 2, "domain": "pixel"},
+        ]
+    }
+    with pixlog.connect(tmp_path / "run") as client:
+        image = pixlog.Image(np.zeros((8, 8), np.uint8), keypoints={"g": points})
+        assert client.log_image("k", image, step=0).wait(30)
+    report = pixlog.export_run(tmp_path / "run", "coco", tmp_path / "out")
+    (body,) = json.loads((report.out / "annotations.json").read_text())["annotations"]
+    assert body["keypoints"] == [1.0, 2.0, 2, 0, 0, 0, 3.0, 4.0, 1]
+    assert (body["num_keypoints"], body["bbox"]) == (2, [1.0, 2.0, 2.0, 2.0])
+    assert report.counts.notes == {
+        "keypoint without a finite position written as absent": 1,
+        "keypoints without finite positions left out": 1,
+    }

@@ -9,7 +9,8 @@ becomes run lengths.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -92,11 +93,15 @@ class Annotator:
         for points in shapes(groups, "keypoint_data", "keypoint_caption"):
             group = groups[points.group]
             given = points.content.get("points")
-            places = ring_points(points.content, given, width, height)
-            if not places or given is None:
+            listed = given if isinstance(given, list) else []
+            found = [ring_points(points.content, [point], width, height) for point in listed]
+            if not any(found):
                 self._selection.note("keypoints without finite positions left out")
                 continue
-            seen = [int(point[2]) if len(point) > 2 else _VISIBLE for point in given]
+            if missing := found.count(None):
+                self._selection.note("keypoint without a finite position written as absent", missing)
+            places = [place[0] if place else (0.0, 0.0) for place in found]
+            seen = [_visibility(point) if place else 0 for point, place in zip(listed, found, strict=True)]
             labelled = [place for place, visibility in zip(places, seen, strict=True) if visibility]
             bounds = box_bounds(labelled) if labelled else [0.0, 0.0, 0.0, 0.0]
             point_names = group.get("point_names") or [f"point_{number + 1}" for number in range(len(places))]
@@ -158,6 +163,12 @@ class Annotator:
 
     def _taken(self, image: SavedImage, role: str) -> dict[str, Any]:
         return self._selection.groups(image, role, self._groups)
+
+
+def _visibility(point: Sequence[Any]) -> int:
+    """Return 0, 1 or 2; a point that does not say it in a number is visible, as the viewer draws it."""
+    given = point[2] if len(point) > 2 else _VISIBLE
+    return int(given) if isinstance(given, int | float) and math.isfinite(given) else _VISIBLE
 
 
 def _name_of(shape: Shape, names: Mapping[int, str]) -> str | None:
