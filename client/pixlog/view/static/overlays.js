@@ -147,13 +147,14 @@ function drawBox(context, box, size, place, color) {
   return corners.reduce((best, corner) => (corner[1] < best[1] ? corner : best));
 }
 
+/** Points in pixels of the image, each at its own number; undefined for one without a place. */
 function pointsOf(item, points, size) {
   const [sx, sy] = item.domain === "pixel" ? [1, 1] : [size.width, size.height];
-  return (Array.isArray(points) ? points : []).filter((point) => Number.isFinite(point?.[0]) && Number.isFinite(point?.[1])).map(([px, py, seen]) => [px * sx, py * sy, seen]);
+  return (Array.isArray(points) ? points : []).map((point) => (Number.isFinite(point?.[0]) && Number.isFinite(point?.[1]) ? [point[0] * sx, point[1] * sy, point[2]] : undefined));
 }
 
 function drawPolygon(context, polygon, size, place, color) {
-  const rings = [polygon.points, ...(Array.isArray(polygon.holes) ? polygon.holes : [])].map((ring) => pointsOf(polygon, ring, size).map(place)).filter((ring) => ring.length > 1);
+  const rings = [polygon.points, ...(Array.isArray(polygon.holes) ? polygon.holes : [])].map((ring) => pointsOf(polygon, ring, size).filter(Boolean).map(place)).filter((ring) => ring.length > 1);
   if (!rings.length) return undefined;
   outline(context, rings);
   context.globalAlpha = state.overlays.opacity * 0.6;
