@@ -96,6 +96,8 @@ def test_descriptors_run_out_and_come_back(directory: Path, run_dir: Path, tmp_p
     """Many silent peers do not take the descriptors that files need: who is in is saved, without a busy loop."""
     with serving(directory, limits="ulimit -n 64") as daemon, RawPeer(daemon.socket_path) as peer:
         peer.greet(run_dir)
+        peer.log(1000)
+        peer.hear_acks(1)  # what greeting opened for a moment is closed again
         began = time.monotonic()
         with contextlib.ExitStack() as stack:
             for _ in range(100):
