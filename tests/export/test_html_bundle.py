@@ -123,6 +123,8 @@ def filtered(tmp_path_factory: pytest.TempPathFactory) -> pixlog.Run:
     run.image("k", 10, flat(0), meta={"score": None, "flag": True, "empty": [], "__proto__": 1})
     run.row("k", 11, state="failed", reason="too many channels", value=None, notes=["one", "two"])
     run.images("list", 12, [flat(0), flat(1)], captions=["left", "right"])
+    for step, loss in enumerate((0.5, "nan", "inf", "-inf"), 13):
+        run.image("k", step, flat(0), meta={"loss": loss})
     return pixlog.Run(run.path)
 
 
@@ -149,6 +151,9 @@ def filtered(tmp_path_factory: pytest.TempPathFactory) -> pixlog.Run:
         "reason ~ 'channels' and notes ~ 'one; two'",
         "meta.tag < 3",
         "meta.tag < 'Cat 3'",
+        "meta.loss < 1",
+        "meta.loss == 'nan' or meta.loss == 'inf'",
+        "meta.loss != 'nan' and meta.loss",
         "width == 40 and format == 'png' and key != 'k'",
         "1 < 2",
         "-1.5e1 < step and input.dtype",

@@ -146,3 +146,19 @@ def test_imagefolder_leaves_out_and_counts_what_cannot_be_read(tmp_path: Path) -
     ]
     lines = [json.loads(line) for line in (report.out / "metadata.jsonl").read_text().splitlines()]
     assert [line["mask.m_file_name"] for line in lines] == [None, None]
+
+
+def test_imagefolder_writes_numbers_that_are_not_finite_as_null(tmp_path: Path) -> None:
+    """A column of numbers stays one, in JSON that every reader takes; the JSON of ``meta`` names the number."""
+    written = WrittenRun(tmp_path / "run")
+    for step, loss in enumerate((0.5, "nan", "-inf")):
+        written.image("k", step, meta={"loss": loss})
+    pixlog.export_run(written.path, "imagefolder", tmp_path / "out")
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    text = (tmp_path / "out" / "metadata.jsonl").read_text()
+    lines = [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+    assert sorted((line["step"], line["meta.loss"]) for line in lines) == [(0, 0.5), (1, None), (2, None)]
+    assert [json.loads(line["meta"])["loss"] for line in lines] == [0.5, "nan", "-inf"]

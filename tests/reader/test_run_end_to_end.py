@@ -155,3 +155,27 @@ def test_watch_sees_a_daemon_to_its_end(run_dir: Path) -> None:
     watch.stdout.close()
     assert lines[0]["daemons"]
     assert lines[-1] == {"daemons": [], "manifest": {"rows": 1, "saved": 1, "failed": 0, "dropped": 0}}
+
+
+def test_a_loss_that_is_not_finite_is_a_number_like_the_others(run_dir: Path) -> None:
+    """NaN and infinities in meta come back as numbers that compare, alone and in the column; text stays text."""
+    losses = [0.0, 0.5, float("nan"), float("inf"), float("-inf")]
+    names = ["a", "nan", "b", "inf", "c"]
+    with pixlog.connect(run_dir) as client:
+        for step, (loss, name) in enumerate(zip(losses, names, strict=True)):
+            meta = {"loss": loss, "name": name, "bad": float("nan"), "list": [loss]}
+            call = client.log_image(
+                "k", pixlog.Image(np.zeros((2, 2), np.uint8), meta={"own": loss}), step=step, meta=meta
+            )
+        call.wait(scaled_s(20))
+    run = pixlog.Run(run_dir)
+    assert len(run.rows(where=lambda row: row.meta.get("loss", 1) < 0.3)) == 2
+    np.testing.assert_array_equal([row.meta["loss"] for row in run.rows()], losses)
+    np.testing.assert_array_equal([image.meta["own"] for image in run.images()], losses)
+    table = run.to_arrow()
+    for column in ("meta.loss", "meta.own"):
+        np.testing.assert_array_equal(table[column].to_pylist(), losses)
+    assert table["meta.name"].to_pylist() == names
+    assert str(table["meta.bad"].type) == "double"
+    assert json.loads(table["meta"][3].as_py())["loss"] == "inf"
+    assert run.rows()[2].to_dict()["meta"]["loss"] == "nan"

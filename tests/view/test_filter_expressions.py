@@ -96,6 +96,18 @@ def test_meta_axis_has_a_number_for_each_row(scans: RowScans) -> None:
     assert scans.meta_names() == ["odd name", "score"]
 
 
+def test_numbers_that_are_not_finite_are_their_names_to_filters_and_none_to_axes(tmp_path: Path) -> None:
+    """NaN and infinities are found by what the page shows of them, and keep nobody's place on an axis."""
+    run = WrittenRun(tmp_path / "run")
+    for step, loss in enumerate((0.5, "nan", "inf")):
+        run.image("k", step, flat(0), meta={"loss": loss})
+    scans = RowScans(pixlog.Run(run.path))
+    assert scans.matches("meta.loss == 'nan'").tolist() == [0, 1, 0]
+    assert scans.matches("meta.loss ~ 'inf'").tolist() == [0, 0, 1]
+    assert scans.matches("meta.loss < 1").tolist() == [1, 0, 0]
+    np.testing.assert_array_equal(scans.meta("loss"), [0.5, np.nan, np.nan])
+
+
 def test_columns_grow_with_the_run_and_stay_bounded(tmp_path: Path) -> None:
     """Rows that came are in the next answer; columns beyond the limit are let go."""
     run = WrittenRun(tmp_path / "run")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from pixlog.reading.meta_numbers import as_json_has_it
 from pixlog.reading.overlay_shapes import box_bounds, box_corners, shapes
 from pixlog.reading.saved_image import SavedImage
 from pixlog.reading.table import optional_text
@@ -79,8 +80,13 @@ def json_line(fields: dict[str, Any]) -> bytes:
 
 
 def json_bytes(value: Any) -> bytes:
-    """Return a value as compact JSON; half surrogates, which UTF-8 cannot say, as escapes."""
+    """Return a value as compact JSON; half surrogates, which UTF-8 cannot say, as escapes, NaN as "nan"."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        try:
+            text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        except ValueError:
+            value = as_json_has_it(value)
+            text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return text.encode()
     except UnicodeEncodeError:
         return json.dumps(value, separators=(",", ":")).encode()

@@ -23,6 +23,7 @@ from pixlog.export.image_facts import UNREADABLE, References, box_objects, image
 from pixlog.export.media_bytes import Folder
 from pixlog.export.selection import Selection
 from pixlog.reading.meta_columns import MetaColumns, column_value
+from pixlog.reading.meta_numbers import is_not_finite
 from pixlog.reading.picture_size import picture_size
 from pixlog.reading.saved_image import SavedImage
 from pixlog.reading.stored_media import MediaFile
@@ -130,7 +131,8 @@ def _fields(
     for name, kind in columns.meta.items():
         # Text in a column of such a name would be taken for the path of an image.
         mark = "_" if name.endswith(("_file_name", "_file_names")) else ""
-        fields[f"meta.{name}{mark}"] = column_value(meta, name, kind)
+        value = column_value(meta, name, kind)
+        fields[f"meta.{name}{mark}"] = None if is_not_finite(value) else value  # text would change the type
     return fields
 
 

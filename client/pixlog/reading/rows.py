@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pixlog.errors import InputError, RunError
+from pixlog.reading.meta_numbers import with_numbers
 from pixlog.reading.row_index import RowIds, RowIndex
 from pixlog.reading.row_lines import read_lines
 from pixlog.reading.saved_image import SavedImage, images_of
@@ -79,9 +80,12 @@ class Row:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """The ``meta`` of the call; empty if none was given, or if the images of a list have one each."""
+        """The ``meta`` of the call; empty if none was given, or if the images of a list have one each.
+
+        JSON cannot say NaN and infinities: entries that are the texts "nan", "inf" and "-inf" come as these numbers.
+        """
         meta = self._fields.get("meta")
-        return meta if isinstance(meta, dict) else {}
+        return with_numbers(meta) if isinstance(meta, dict) else {}
 
     @property
     def input(self) -> dict[str, Any] | list[dict[str, Any]] | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy.typing as npt
 
 from pixlog.errors import RunError
+from pixlog.reading.meta_numbers import with_numbers
 from pixlog.reading.stored_media import ImageFile, MediaFile, overlay_files
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class SavedImage:
     def meta(self) -> dict[str, Any]:
         """The ``meta`` of the call and of the image itself, which wins where both have an entry."""
         own = self.input.get("meta")
-        return {**self.row.meta, **own} if isinstance(own, dict) else dict(self.row.meta)
+        return self.row.meta | with_numbers(own) if isinstance(own, dict) else self.row.meta
 
     @property
     def classes(self) -> list[dict[str, Any]]:

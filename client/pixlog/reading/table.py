@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pixlog.errors import MissingExtra, RunError
 from pixlog.reading.meta_columns import ColumnType, MetaColumns, column_value
+from pixlog.reading.meta_numbers import as_json_has_it
 from pixlog.reading.picture_size import picture_size
 from pixlog.reading.rows import Row
 from pixlog.reading.saved_image import SavedImage
@@ -180,7 +181,11 @@ def metas_of(row: Row) -> Iterator[dict[str, Any]]:
 
 def json_text(value: Any) -> str:
     """Return a value of a row as JSON."""
-    return _text(json.dumps(value, ensure_ascii=False))
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(as_json_has_it(value), ensure_ascii=False)
+    return _text(text)
 
 
 def optional_text(value: Any) -> str | None:

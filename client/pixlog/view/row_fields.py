@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from pixlog.reading.meta_numbers import as_json_has_it
 from pixlog.reading.row_table import RowTable
 from pixlog.reading.rows import Row
 
@@ -28,10 +29,14 @@ def _input(row: Row) -> Any:
 
 
 def meta_of(row: Row) -> dict[str, Any]:
-    """Return the meta of the call, and for a single image or the first of a list its own too."""
+    """Return the meta of the call, and for a single image or the first of a list its own too.
+
+    NaN and infinities are their names, as the page shows them and an exported page has them.
+    """
     given = _input(row)
     own = given.get("meta") if isinstance(given, dict) else None
-    return {**row.meta, **own} if isinstance(own, dict) else row.meta
+    meta = {**row.meta, **own} if isinstance(own, dict) else row.meta
+    return {name: as_json_has_it(value) for name, value in meta.items()}
 
 
 FIELDS: Final[dict[str, Callable[[Row], Any]]] = {
