@@ -22,6 +22,7 @@ _LIKE_AN_IMAGE: Final = re.compile(r"-?\d+_rank")
 _RESERVED: Final = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")  # on Windows, with any suffix
 _MAX_COMPONENT_NBYTES: Final = 120
 _MAX_KEY_NBYTES: Final = 480
+_MAX_SUFFIX_NBYTES: Final = 32
 
 
 class FileNames:
@@ -87,8 +88,10 @@ def safe_word(text: str) -> str:
 
 
 def suffix_of(path: str) -> str:
-    """Return the suffix of a media file with its dot, such as ``.png``."""
-    return f".{path.rpartition('/')[2].rpartition('.')[2]}"
+    """Return the suffix of a media file with its dot, such as ``.png``, as a part of a name; ``.bin`` without one."""
+    suffix = path.rpartition("/")[2].rpartition(".")
+    word = _cut(_UNSAFE.sub("_", suffix[2]).strip(), _MAX_SUFFIX_NBYTES) if suffix[1] else ""
+    return f".{word or 'bin'}"
 
 
 def has_several(image: SavedImage) -> bool:

@@ -3,6 +3,9 @@
 It holds the chosen rows, in one segment of a manifest, and the media files that they name under the same paths as in
 the run, so ``pixlog view``, ``pixlog.Run`` and every script written for a run directory work on what comes out.  Media
 are compressed already and stored as they are.  Files of a packed run become files of their own.
+
+The paths are the run's, and its manifest may come from anyone: one that would unpack to a place outside of the run
+directory, on any system, or among the rows that the archive writes, is left out and counted.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from pixlog.reading.rows import Row
 _EARLIEST_YEAR: Final = 1980  # of a date in an archive
 _LATEST_YEAR: Final = 2107
 _LARGEST_32_BITS: Final = 0xFFFFFFFF
+_NOT_MEDIA: Final = ("", "manifest", "spill")
 
 
 def write(selection: Selection, target: Path) -> None:
@@ -45,7 +49,9 @@ def _add_files(archive: zipfile.ZipFile, selection: Selection, row: Row, root: s
     contents: dict[str, bytes] = {}
     for path, file in new.items():
         try:
-            contents[path] = media_bytes(file)
+            data = media_bytes(file)
+            _check_member(path)
+            contents[path] = data
         except RunError as error:
             if file.role in ("image", "preview"):
                 for image in images:
@@ -60,6 +66,13 @@ def _add_files(archive: zipfile.ZipFile, selection: Selection, row: Row, root: s
         archive.writestr(_member(f"{root}/{path}", row.time), data)
         done.add(path)
     return True
+
+
+def _check_member(path: str) -> None:
+    """Raise ``RunError`` unless a file may lie at ``path`` of an unpacked run; unzip of Windows takes \\ for /."""
+    parts = path.replace("\\", "/").split("/")
+    if ".." in parts or not parts[-1] or parts[0].casefold() in _NOT_MEDIA or parts[0].startswith("."):
+        raise RunError(f"a media file of an archive has its place beside the manifest; got the path {path!r}")
 
 
 def _line(row: Row) -> bytes:

@@ -57,5 +57,7 @@ def _head(file: ImageFile) -> bytes:
         raise RunError(f"cannot read {file.relative_path}: {error.strerror}") from error
     try:
         return os.pread(descriptor, min(_PNG_HEAD_NBYTES, file.size), file.offset)
+    except (OSError, OverflowError) as error:  # a size or an offset that no file has
+        raise RunError(f"cannot read {file.relative_path}: {error}") from error
     finally:
         os.close(descriptor)

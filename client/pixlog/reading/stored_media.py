@@ -47,17 +47,15 @@ class MediaFile:
     def path(self) -> Path:
         """Absolute path of the file, or of the shard that it is in.
 
-        Raises ``RunError`` for one that leaves the run directory.
+        Raises ``RunError`` if either path leaves the run directory or no file can have it.
         """
         return Path(self.place)
 
     @property
     def place(self) -> str:
         """``path`` as text, which takes a tenth of the time."""
-        path = self.shard or self.relative_path
-        if path.startswith("/") or ".." in path.split("/"):
-            raise RunError(f"media paths stay inside the run directory; got {path!r}")
-        return os.path.join(self.run_dir, path)
+        path = _inside(self.relative_path)  # of a part of a shard too: exports make a file of that name
+        return os.path.join(self.run_dir, path if self.shard is None else _inside(self.shard))
 
     def read_bytes(self) -> bytes:
         """Return the file's bytes; raise ``RunError`` if they cannot be read."""
@@ -65,7 +63,13 @@ class MediaFile:
             with open(self.place, "rb", buffering=0) as file:
                 if self.shard is None:
                     return file.readall()
-                return os.pread(file.fileno(), self.size, self.offset)
+                nbytes = os.fstat(file.fileno()).st_size
+                if not 0 <= self.offset <= nbytes or self.size < 0:
+                    place = f"{self.size} bytes at {self.offset}"
+                    raise RunError(
+                        f"{self.shard} has {nbytes} bytes, and {self.relative_path} is to be {place}"
+                    )
+                return os.pread(file.fileno(), min(self.size, nbytes - self.offset), self.offset)
         except OSError as error:
             place = self.shard or self.relative_path
             raise RunError(f"cannot read {place}: {error.strerror or error}") from error
@@ -125,6 +129,19 @@ def parse_json(data: bytes, *, name: str) -> Any:
 def overlay_files(files: tuple[MediaFile, ...], *, index: int, role: str) -> Mapping[str, MediaFile]:
     """Return the files of ``role`` over image ``index``, by group."""
     return {file.group or "": file for file in files if file.index == index and file.role == role}
+
+
+def _inside(path: str) -> str:
+    """Return a path of a row, which anyone may have written; raise ``RunError`` unless it stays inside the run."""
+    if path.startswith("/") or ".." in path.split("/"):
+        raise RunError(f"media paths stay inside the run directory; got {path!r}")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise RunError(f"no file has a name with half a surrogate in it; got {path!r}") from None
+    if "\0" in path:
+        raise RunError(f"no file has a name with a NUL byte in it; got {path!r}")
+    return path
 
 
 def _checked(value: Any, kind: type[_T]) -> _T:

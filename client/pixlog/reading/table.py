@@ -118,9 +118,9 @@ class TableForm:
         entry: dict[str, Any] = {
             "path": _text(file.relative_path),
             "sha256": _text(file.sha256),
-            "size": file.size,
+            "size": _int64(file.size),
             "shard": optional_text(file.shard),
-            "shard_offset": file.offset if file.shard is not None else None,
+            "shard_offset": _int64(file.offset) if file.shard is not None else None,
         }
         if read_bytes is not None:
             entry["bytes"] = read_bytes(file)
@@ -202,6 +202,11 @@ def _batches(form: TableForm, rows: Iterable[Row]) -> Iterator[pyarrow.RecordBat
             lines = []
     if lines:
         yield form.batch(lines)
+
+
+def _int64(number: int) -> int | None:
+    """Return a number that a column of 64 bits holds; None for one that no file has."""
+    return number if -(2**63) <= number < 2**63 else None
 
 
 def _text(value: Any) -> str:

@@ -153,7 +153,9 @@ def _files_to_check(
         return
     for file in files:
         said = _Said(file.sha256, file.size)
-        place = file.relative_path if file.shard is None else f"{file.shard}@{file.offset}"
+        place = (
+            file.relative_path if file.shard is None else f"{file.relative_path}@{file.offset}@{file.shard}"
+        )
         known = seen.get(place)
         if known is None:
             seen[place] = said
