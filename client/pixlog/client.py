@@ -291,19 +291,27 @@ class Client:
             behind = delivery.pointed_at(described.items)
         if self._is_child:
             self._connect_in_child()
-        delivery.submit(
-            packed or self._headers.pack(key, described), last, described.buffers, receipt, behind
-        )
+        head = packed or self._headers.pack(key, described)
+        try:
+            delivery.submit(head, last, described.buffers, receipt, behind)
+        except Exception:
+            if not delivery.abandoned:  # else it is the parent's: see Delivery.abandon
+                raise
         return receipt
 
     def _submit_plain(self, key: str, step: int, packed: PackedMap, array: Array) -> Receipt:
         """As :meth:`_submit`, for an array that needs no description: its kind was logged under this key before."""
         if self.closed:
             raise ClientClosed(f"{key!r} step {step} was logged after close()")
-        receipt = Receipt(self._delivery, self.id, key, step)
+        delivery = self._delivery
+        receipt = Receipt(delivery, self.id, key, step)
         if self._is_child:
             self._connect_in_child()
-        self._delivery.submit_plain(packed, step, array, receipt)
+        try:
+            delivery.submit_plain(packed, step, array, receipt)
+        except Exception:
+            if not delivery.abandoned:  # else it is the parent's: see Delivery.abandon
+                raise
         return receipt
 
     def _refuse(self, key: object, step: object, exc: Exception) -> Receipt:
@@ -391,7 +399,7 @@ class Client:
         if delivery.wait(delivery.is_settled, min(_PROGRESS_AFTER_S, deadline - time.monotonic())):
             return
         shown = sys.stderr is not None and sys.stderr.isatty()
-        while (left_s := deadline - time.monotonic()) > 0:
+        while (left_s := deadline - time.monotonic()) > 0 and not delivery.abandoned:
             if shown:
                 sys.stderr.write(f"\rpixlog: saving, {delivery.pending_count} images left \x1b[K")
                 sys.stderr.flush()
@@ -418,7 +426,7 @@ class Client:
     def _give_up(self) -> None:
         """Close without a word what could not be connected."""
         self.closed = True
-        self._delivery.abandon()
+        self._delivery.give_up()
 
     # Fork
 

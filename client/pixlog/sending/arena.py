@@ -10,6 +10,8 @@ Theory of operation
     Where memfds are missing or may not be passed, the same pool hands out private memory and the bytes travel
     inline; nothing else changes.
 
+    A forked child has pages of its own in the place of arenas when it comes back to a call that its parent began.
+
 Sealed against shrinking and growing, an arena can never turn an access of the daemon into SIGBUS.
 """
 
@@ -26,6 +28,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from pixlog.sealed_memory import sealed_memfd
+from pixlog.sending.own_pages import replace_shared
 
 Memory: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 """Bytes as an array, (n,) uint8."""
@@ -158,6 +161,11 @@ class Arena:
             if is_cancelled() or madvise(address + start, nbytes, _MADV_POPULATE_WRITE):
                 return
 
+    def part(self) -> None:
+        """In a forked child: have memory of its own in the place of what is shared, for a copy that is still to end."""
+        if self._map is not None:
+            replace_shared(self.memory.ctypes.data, self.nbytes)
+
     def close(self) -> None:
         """Close the descriptor; the memory goes when the last array over it does."""
         if self.fd is not None:
@@ -198,6 +206,7 @@ class ArenaPool:
         self.nbytes = 0
         self.used_nbytes = 0
         self._next_id = 0
+        self._parted = False
 
     def reserve(self, nbytes: int) -> Region | None:
         """Take ``nbytes`` from an existing arena; None when no arena has them in one piece."""
@@ -246,7 +255,15 @@ class ArenaPool:
         self._next_id += 1
         self.arenas.append(arena)
         self.nbytes += size
+        if self._parted:
+            arena.part()  # made by the parent, with a fork in the middle of it
         return arena
+
+    def part(self) -> None:
+        """In a forked child: see that what is still copied reaches no memory of the parent."""
+        self._parted = True
+        for arena in self.arenas:
+            arena.part()
 
     def make_private(self) -> None:
         """Give up sharing, for good; only before the first reservation."""

@@ -138,7 +138,9 @@ class Arrivals:
 
     def abandon(self) -> None:
         """In a forked child: keep everything as it is, so that nobody touches the device."""
+        self._end_at = time.monotonic()
         if self._thread is not None:
+            self._changed = threading.Condition()  # a thread that is gone may have had the other
             _never_freed.append(self)
 
     # The thread

@@ -170,13 +170,32 @@ class Delivery:
             self._pool.close()
 
     def abandon(self) -> None:
-        """Let go of everything inherited, in a forked child: close descriptors, say nothing, wait for nobody."""
+        """Let go of everything inherited, in a forked child: close descriptors, say nothing, wait for nobody.
+
+        Where a signal handler forked in the middle of a call, the child comes back to that call too.  Its copy must not
+        reach the parent's memory, where another image may be by then.
+        """
+        if self._owns_lock() or self._ledger.reserved:
+            self._pool.part()
+        self._ledger.abandon()
+        self._let_go()
+
+    def give_up(self) -> None:
+        """Close the descriptors of what could not be opened."""
         self._ledger.abandoned = True
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._arrivals.abandon()
         self._link.abandon()
         self._spill_ahead.abandon()
-        self._ledger.spill.close()
+        self._ledger.spill.abandon()
         self._pool.close()
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether this is what a forked child inherited: the calls in it are its parent's."""
+        return self._ledger.abandoned
 
     # Logging
 

@@ -90,7 +90,8 @@ class Ledger:
         self._dirty = False
         self._put_off: tuple[int, Callable[[], object]] | None = None
         self._late_count = 0
-        self._settled = threading.Condition()
+        self._settled_lock = threading.RLock()
+        self._settled = threading.Condition(self._settled_lock)
         self._waiter_count = 0
 
     # The critical section
@@ -291,6 +292,19 @@ class Ledger:
                 return predicate()
             finally:
                 self._waiter_count -= 1
+
+    # Fork
+
+    def abandon(self) -> None:
+        """In a forked child: end, so that a call of the parent which a signal handler left for the fork ends as well.
+
+        That call goes on in the parent; here its next section raises ClientClosed, and nothing waits.
+        """
+        self.abandoned = self.ended = True
+        for lock in (self.lock, self._settled_lock):
+            if not lock._is_owned():  # type: ignore[attr-defined]
+                lock._at_fork_reinit()  # type: ignore[attr-defined]  # another thread may have had it, and is gone
+        self.wake_waiters()
 
     # Who this is
 

@@ -67,6 +67,7 @@ class Spill:
         self._separator = "-"
         self._count = 0
         self._unneeded: set[SpillFile] = set()
+        self._abandoned = False
 
     def write(self, head: bytes, payload: Sequence[Buffer]) -> Spilled | None:
         """Append one frame; None when the budget is spent.  Raises OSError when the disk will not have it."""
@@ -188,6 +189,11 @@ class Spill:
             self._current = None
         self.drop_room()
 
+    def abandon(self) -> None:
+        """In a forked child: as :meth:`close`; a write that the parent began makes and removes no file from here on."""
+        self._abandoned = True
+        self.close()
+
     def _finish(self) -> None:
         """Write no more into the current file, and cut off what was prepared and not used."""
         file, self._current = self._current, None
@@ -201,6 +207,8 @@ class Spill:
     def _open(self) -> SpillFile:
         self._finish()
         self._unlink_unneeded()
+        if self._abandoned:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         path = self.directory / f"{self._client}{self._separator}{self._count:04d}{SUFFIX}"
         self._count += 1  # before anything can go wrong: a name is used once
         file = (self._name_room(path) if self.room_is_ready else None) or self._create(path)
@@ -222,11 +230,14 @@ class Spill:
             created = _create(begun)
         try:
             _pwrite_all(created.fileno(), [preamble], 0)
+            if self._abandoned:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             begun.rename(path)
         except BaseException:
             created.close()
-            begun.unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
+            if not self._abandoned:
+                begun.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
             raise
         return SpillFile(path, created, len(preamble))
 
@@ -241,7 +252,8 @@ class Spill:
             return SpillFile(path, room.give_name(path), len(preamble), prepared=True)
         except BaseException as exc:
             room.close()
-            path.unlink(missing_ok=True)
+            if not self._abandoned:
+                path.unlink(missing_ok=True)
             if not isinstance(exc, OSError):
                 raise
             pass_on(exc)
