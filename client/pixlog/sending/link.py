@@ -25,7 +25,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Protocol, TypeAlias
 
 from pixlog.errors import ConnectError, PixlogError, ProtocolError, RunDirError, VersionMismatch
@@ -269,6 +269,18 @@ class Link:
                 queue.appendleft((view[count:], None))
                 return
             count -= len(view)
+
+    def queued_whole(self) -> set[int]:
+        """Locked: return the ids of the buffers that wait and of which the socket has taken nothing."""
+        return {
+            id(head)
+            for view, _ in self._queue
+            if isinstance(head := view.obj, bytes) and len(view) == len(head)
+        }
+
+    def withdraw(self, buffer_ids: Set[int]) -> None:
+        """Locked: send none of these buffers, each a frame of its own, of which the socket has taken nothing."""
+        self._queue = deque(item for item in self._queue if id(item[0].obj) not in buffer_ids)
 
     def wake(self) -> None:
         """Make the thread look at the queue and at its owner's background work."""

@@ -1,14 +1,21 @@
-"""When outcomes are packed, and when they are said: while no daemon is there, and once there is one again.
+"""When outcomes are packed, and when they are said: while nobody writes rows, and once somebody does again.
 
-What a block of them is, and why, is told in :mod:`pixlog.sending.packed_outcomes`.
+What a block of them is, and why, is told in :mod:`pixlog.sending.packed_outcomes`.  A daemon that is there may write no
+rows either: its disk is full, or it stands still.  It reads no more then, so what it does not write waits in the link's
+queue, and is taken back out of it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
 
 from pixlog.receipt import Receipt
 from pixlog.sending.ledger import Ledger
 from pixlog.sending.packed_outcomes import BLOCK_COUNT, Block
 from pixlog.sending.pending import Pending
+
+_PATIENT_COUNT: Final = 4 * BLOCK_COUNT  # frames that a daemon may be behind with
 
 
 class Packing:
@@ -25,7 +32,7 @@ class Packing:
             self._pack()
 
     def _pack(self) -> None:
-        """Where no daemon is there, make small what only waits for its row; the calls are over for their receipts."""
+        """Where nobody writes rows, make small what only waits for its own; the calls are over for their receipts."""
         ledger = self._ledger
         with ledger.lock:
             if ledger.ended:
@@ -33,16 +40,33 @@ class Packing:
             ledger.enter()
             self._outcome_count = 0
             if not ledger.link.up:
-                over = [(seq, call) for seq, call in sorted(ledger.pending.items()) if call.outcome]
-                for start in range(0, len(over) - BLOCK_COUNT + 1, BLOCK_COUNT):
-                    calls = over[start : start + BLOCK_COUNT]
-                    block = Block.of([(seq, bytes(call.head)) for seq, call in calls])
-                    for _, call in calls:
-                        header = call.header()
-                        call.receipt.settle(header["state"], header["reason"], [])
-                    ledger.pack(block)
+                self._pack_blocks(
+                    [(seq, call) for seq, call in sorted(ledger.pending.items()) if call.outcome]
+                )
+            elif ledger.link.waiting_count > _PATIENT_COUNT:
+                self._pack_queued()
             ledger.leave()
         ledger.wake_waiters()
+
+    def _pack_blocks(self, over: Sequence[tuple[int, Pending]]) -> None:
+        for start in range(0, len(over) - BLOCK_COUNT + 1, BLOCK_COUNT):
+            calls = over[start : start + BLOCK_COUNT]
+            block = Block.of([(seq, bytes(call.head)) for seq, call in calls])
+            for _, call in calls:
+                header = call.header()
+                call.receipt.settle(header["state"], header["reason"], [])
+            self._ledger.pack(block)
+
+    def _pack_queued(self) -> None:
+        """Locked: pack what the daemon was not sent; cut short, the connection is begun anew with what is pending."""
+        link, pending = self._ledger.link, self._ledger.pending
+        queued = link.queued_whole()
+        over = [
+            (seq, call) for seq, call in sorted(pending.items()) if call.outcome and id(call.head) in queued
+        ]
+        over = over[: len(over) // BLOCK_COUNT * BLOCK_COUNT]
+        link.withdraw({id(call.head) for _, call in over})
+        self._pack_blocks(over)
 
     def unpack(self) -> None:
         """Locked: say a block of calls that are over, when those before it have their rows."""
