@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 from PIL import Image
 
 from pixlog.errors import RunError
+from pixlog.reading.rows import Row
 from pixlog.reading.run import Run
-from written_runs import WrittenRun, gray
+from pixlog.reading.saved_image import SavedImage
+from written_runs import WrittenRun, gray, line_of
 
 
 def test_image_gives_path_pixels_and_caption(written: WrittenRun) -> None:
@@ -38,6 +41,66 @@ def test_images_of_a_list_come_in_its_order(written: WrittenRun) -> None:
     assert [image.index for image in images[1:3]] == [1, 2]
     with pytest.raises(IndexError):
         images[4]
+
+
+def test_images_by_index_are_those_of_iteration(written: WrittenRun) -> None:
+    """Any index, slice or order gives what iteration gives, past failed rows, damaged lines and lists."""
+    for step in range(0, 40, 4):
+        written.images("k", step, [gray(0)] * (1 + step % 5))
+        written.image("k", step + 1)
+        written.row("k", step + 2, state="failed", reason="shape")
+        written.append(line_of(written.fields("k", step + 3))[:-3] + b"?}\n")
+    images = Run(written.path).images("k")
+    expected = [(image.row.step, image.index) for image in images]
+    count = len(expected)
+    assert len(Run(written.path).images("k")) == count == 40
+
+    def places(found: Iterable[SavedImage]) -> list[tuple[int, int]]:
+        return [(image.row.step, image.index) for image in found]
+
+    for index in np.random.default_rng(0).permutation(np.arange(-count, count)):
+        assert places([images[index]]) == [expected[index]]
+    assert places(reversed(images)) == expected[::-1]
+    for first in (None, 0, 3, count, -4):
+        for stop in (None, 0, 9, count + 5, -2):
+            for stride in (None, 1, 7, -1, -3):
+                of = slice(first, stop, stride)
+                assert places(Run(written.path).images("k")[of]) == expected[of]
+    for index in (count, -count - 1):
+        with pytest.raises(IndexError, match=f"image {index} of {count}"):
+            images[index]
+
+
+def test_images_by_index_read_rows_once_and_no_further_than_asked(written: WrittenRun) -> None:
+    """Rows are looked through once however many indices are asked for, and the first images without the others."""
+    for step in range(60):
+        written.image("k", step)
+    asked: list[int] = []
+
+    def where(row: Row) -> bool:
+        asked.append(row.step)
+        return row.step % 2 == 0
+
+    images = Run(written.path).images("k", where=where)
+    assert images[0].row.step == 0
+    assert asked == [0]
+    assert [image.row.step for image in images[1:3]] == [2, 4]
+    assert len(asked) < 20
+    assert [images[index].row.step for index in range(30)] == list(range(0, 60, 2))
+    assert [image.row.step for image in reversed(images)] == list(range(58, -1, -2))
+    assert (len(images), images[-1].row.step) == (30, 58)
+    assert asked == list(range(60))
+
+
+def test_row_whose_files_are_no_files_costs_no_other_image(written: WrittenRun) -> None:
+    """Only reading its own place is an error; the count and the images around it are there."""
+    written.image("k", 0)
+    written.row("k", 1, value={"_type": "image-file"}, files=[{"path": 5}])
+    written.image("k", 2)
+    images = Run(written.path).images("k")
+    assert (len(images), images[0].row.step, images[2].row.step) == (3, 0, 2)
+    with pytest.raises(RunError):
+        images[1]
 
 
 def test_images_are_of_saved_rows_only(written: WrittenRun) -> None:

@@ -12,7 +12,8 @@ from pixlog.reading.decoding import pillow
 
 if TYPE_CHECKING:
     from pixlog.compare.run_diff import RunDiff
-    from pixlog.reading.rows import Images, Row, Rows
+    from pixlog.reading.images import Images
+    from pixlog.reading.rows import Row, Rows
     from pixlog.reading.run import Run
     from pixlog.reading.saved_image import SavedImage
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from pixlog.errors import MissingExtra, RunKeyError
-from pixlog.reading.rows import Images, Rows
+from pixlog.reading.images import Images
+from pixlog.reading.rows import Rows
 
 if TYPE_CHECKING:
     from pixlog.notebook.step_slider import StepSlider

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final, overload
 
@@ -194,6 +193,19 @@ class Rows(Sequence[Row]):
         """Yield each row with its number within the open run."""
         return self._read(self._candidates)
 
+    @property
+    def candidate_count(self) -> int:
+        """Rows that come into question: all of them, before ``where`` and damaged lines take any away."""
+        return len(self._candidates)
+
+    def numbered_candidates(self, first: int, stop: int) -> Iterator[tuple[int, Row]]:
+        """Yield those of the candidates from ``first`` to ``stop`` that are among the rows, as ``numbered`` does."""
+        return self._read(self._candidates[first:stop])
+
+    def by_number(self, ids: RowIds) -> Rows:
+        """Return the rows of these numbers, which were found to be among the rows: ``where`` is not asked again."""
+        return Rows(self._index, self._run_dir, ids)
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -206,7 +218,7 @@ class Rows(Sequence[Row]):
     def __getitem__(self, which: slice) -> Rows: ...
     def __getitem__(self, which: int | slice) -> Row | Rows:
         if isinstance(which, slice):
-            return Rows(self._index, self._run_dir, self.ids[which])
+            return self.by_number(self.ids[which])
         row_id = int(self.ids[which])
         for _, row in self._read(np.array([row_id], np.int64)):
             return row
@@ -262,37 +274,3 @@ def _parse(line: bytes, client: str, seq: int) -> tuple[dict[str, Any] | None, s
     if isinstance(fields, dict) and fields.get("seq") == seq and fields.get("client") == client:
         return fields, ""
     return None, f"no longer the row with seq {seq} of client {client}"
-
-
-class Images(Sequence[SavedImage]):
-    """The images of some rows, in order; rows are read as iteration reaches them."""
-
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
-
-    def __iter__(self) -> Iterator[SavedImage]:
-        return (image for row in self._rows for image in row.images)
-
-    def __len__(self) -> int:
-        return sum(len(row.images) for row in self._rows)
-
-    @overload
-    def __getitem__(self, which: int) -> SavedImage: ...
-    @overload
-    def __getitem__(self, which: slice) -> list[SavedImage]: ...
-    def __getitem__(self, which: int | slice) -> SavedImage | list[SavedImage]:
-        if isinstance(which, slice):
-            return list(self)[which]
-        if which < 0:
-            return list(self)[which]
-        for image in islice(self, which, None):
-            return image
-        raise IndexError(f"image {which} of {len(self)}")
-
-    def __repr__(self) -> str:
-        return f"<Images of {self._rows!r}>"
-
-    def _repr_html_(self) -> str | None:
-        from pixlog.notebook.displays import images_html
-
-        return images_html(self)

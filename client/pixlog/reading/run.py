@@ -16,12 +16,13 @@ import numpy as np
 
 from pixlog.errors import InputError, InputTypeError, RunError
 from pixlog.reading.following import following
+from pixlog.reading.images import Images
 from pixlog.reading.media_totals import MediaTotal, MediaTotals
 from pixlog.reading.near_keys import unknown_key
 from pixlog.reading.row_filter import RowFilter
 from pixlog.reading.row_index import RowIds, RowIndex
 from pixlog.reading.row_table import RowTable, table_of
-from pixlog.reading.rows import Images, Row, Rows
+from pixlog.reading.rows import Row, Rows
 from pixlog.reading.run_summary import RunSummary, summarize
 from pixlog.reading.segment_scan import ReadProblems
 
