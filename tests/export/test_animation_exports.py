@@ -67,8 +67,8 @@ _SEEK = """async ([source, moments]) => {
     const sought = new Promise((done) => (video.onseeked = done));
     video.currentTime = moment;
     await sought;
-    // A busy browser may say so before the new frame is there; every frame has another colour.
-    const before = String(colors.at(-1));
+    // A busy browser may say so before the new frame is there; every frame has another colour, and none is black.
+    const before = String(colors.at(-1) ?? [0, 0, 0]);
     for (let tries = 0; tries < 300 && String(seen()) === before; ++tries) {
       await new Promise((done) => setTimeout(done, 20));
     }
