@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import pixlog
+from pixlog.compare.difference import ImageDiff, compare_pair
+from pixlog.compare.pairing import ImagePair
+from pixlog.reading.rows import Row
 from written_runs import WrittenRun, gray
 
 Command = Callable[..., Any]
@@ -143,3 +148,52 @@ def test_mistakes_end_in_one_message(
     assert outcome.code == 2
     assert complaint in " ".join(outcome.err.split())
     assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--worst", "3"]])
+def test_diff_does_not_hold_the_rows_that_it_compared(
+    tmp_path: Path, pixlog_command: Command, monkeypatch: pytest.MonkeyPatch, form: list[str]
+) -> None:
+    """Only the rows of pairs that are being compared, or may be shown, are in memory, however many there are."""
+    count = 150
+    a, b = WrittenRun(tmp_path / "a"), WrittenRun(tmp_path / "b")
+    for step in range(count):
+        a.image("k", step, gray(step))
+        b.image("k", step, gray(step + step % 2))
+    held: list[int] = []
+
+    def compare(pair: ImagePair, *more: Any) -> ImageDiff:
+        if pair.step % 10 == 9:
+            held.append(sum(type(one) is Row for one in gc.get_objects()))
+        return compare_pair(pair, *more)
+
+    monkeypatch.setattr("pixlog.compare.run_diff.compare_pair", compare)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)  # so many pairs are read ahead as there are processors
+    assert pixlog_command("diff", a.path, b.path, "-k", "k", *form).code == 1
+    assert len(held) == count // 10
+    assert max(held) < count, held
+
+
+def test_worst_of_many_pairs_are_those_of_all(tmp_path: Path, pixlog_command: Command) -> None:
+    """--worst picks from all pairs, equal ones in their order, although few are kept at a time."""
+    a, b = WrittenRun(tmp_path / "a"), WrittenRun(tmp_path / "b")
+    for step in range(300):
+        a.image("k", step, gray(0))
+        b.image("k", step, gray(0) + np.uint8((step * 7) % 40))
+    outcome = pixlog_command("diff", a.path, b.path, "-k", "k", "--worst", "4", "--json")
+    wanted = pixlog.diff(a.path, b.path, "k").worst(4)
+    assert [json.loads(line) for line in outcome.out.splitlines()] == [pair.to_dict() for pair in wanted]
+    shown = pixlog_command("diff", a.path, b.path, "-k", "k", "--worst", "4").lines
+    assert [line.split()[0] for line in shown[1:5]] == [str(pair.step) for pair in wanted]
+    assert shown[5] == "the 4 worst of 300 pairs"
+
+
+def test_worst_name_the_rank_where_any_pair_has_one(tmp_path: Path, pixlog_command: Command) -> None:
+    """The column of ranks stands there although all that is shown is of rank 0, since other pairs are not."""
+    a, b = WrittenRun(tmp_path / "a"), WrittenRun(tmp_path / "b")
+    for rank in (0, 1):
+        a.image("k", 0, gray(0), rank=rank)
+        b.image("k", 0, gray(9 - 9 * rank), rank=rank)
+    lines = pixlog_command("diff", a.path, b.path, "-k", "k", "--worst", "1").lines
+    assert lines[0].split()[:2] == ["step", "rank"]
+    assert lines[1].split()[:2] == ["0", "0"]

@@ -13,10 +13,11 @@ import typer
 from rich.table import Table
 
 from pixlog.cli.choosing import JsonOption, RankOption, StepOption, parse_steps
+from pixlog.cli.diff_tally import ShownPairs, Tally
 from pixlog.cli.terminal import count_text, messages, plain, printable, progress_bar, results, spinner
 from pixlog.compare.difference import ImageDiff
 from pixlog.compare.picture_files import write_picture
-from pixlog.compare.run_diff import RunDiff, iterate_diff
+from pixlog.compare.run_diff import iterate_diff
 from pixlog.errors import PixlogError, RunError
 from pixlog.reading.key_patterns import chosen_keys
 from pixlog.reading.run import Run
@@ -125,30 +126,25 @@ def _compare(
                     progress=report,
                 )
 
-    seen: list[ImageDiff] = []
-    pictures: dict[int, Path] = {}
+    tally, shown = Tally(), ShownPairs(worst)
     for pair in pairs():
-        if out is not None and pair.is_compared:
-            pictures[id(pair)] = write_picture(pair, out, gain)
-        seen.append(pair)
+        picture = write_picture(pair, out, gain) if out is not None and pair.is_compared else None
+        tally.add(pair, has_picture=picture is not None)
         if as_json and worst is None:
-            _print_json(pair, pictures.get(id(pair)))
-    if not seen:
+            _print_json(pair, picture)
+        else:
+            shown.add(pair, picture)
+    if not tally.count:
         raise RunError(f"nothing was compared: {_why_nothing(run_a, run_b, patterns, names)}")
-    found = RunDiff(seen)
-    shown = seen if worst is None else found.worst(worst)
-    if as_json and worst is not None:
-        for pair in shown:
-            _print_json(pair, pictures.get(id(pair)))
-    if not as_json:
-        _show(found, shown, many_keys=len(names) > 1)
+    if as_json:
+        for pair, picture in shown.in_order():
+            _print_json(pair, picture)
+    else:
+        _show(tally, [pair for pair, _ in shown.in_order()], many_keys=len(names) > 1)
     if out is not None and not as_json:
-        text = f"wrote {count_text(len(pictures), 'difference image')} below {out}"
+        text = f"wrote {count_text(tally.picture_count, 'difference image')} below {out}"
         results().print(plain(text), soft_wrap=True)
-    least_db = math.inf if min_psnr_db is None else min_psnr_db
-    return all(
-        pair.state == "same" or (pair.psnr_db is not None and pair.psnr_db >= least_db) for pair in found
-    )
+    return tally.is_same(math.inf if min_psnr_db is None else min_psnr_db)
 
 
 def _keys_of_both(run_a: Run, run_b: Run, patterns: list[str]) -> list[str]:
@@ -170,9 +166,15 @@ def _print_json(pair: ImageDiff, picture: Path | None) -> None:
     sys.stdout.write(line + "\n")
 
 
-def _show(found: RunDiff, shown: list[ImageDiff], *, many_keys: bool) -> None:
+def _show(tally: Tally, shown: list[ImageDiff], *, many_keys: bool) -> None:
     console = results()
-    columns = [name for name in ("rank", "turn", "index") if any(getattr(pair, name) for pair in found)]
+    console.print(_table(shown, tally.counters, many_keys=many_keys))
+    if len(shown) < tally.count:
+        console.print(f"the {len(shown):,} worst of {count_text(tally.count, 'pair')}")
+    console.print(plain(tally.text()), soft_wrap=True)
+
+
+def _table(shown: list[ImageDiff], columns: list[str], *, many_keys: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     if many_keys:
         table.add_column("key", overflow="fold")
@@ -191,23 +193,7 @@ def _show(found: RunDiff, shown: list[ImageDiff], *, many_keys: bool) -> None:
             *([plain(pair.note or ("the same" if pair.state == "same" else ""))] if has_notes else []),
             style=_STYLES.get(pair.state, "red"),
         )
-    console.print(table)
-    if len(shown) < len(found):
-        console.print(f"the {len(shown):,} worst of {count_text(len(found), 'pair')}")
-    console.print(plain(_summary(found)), soft_wrap=True)
-
-
-def _summary(found: RunDiff) -> str:
-    """Return one line about all pairs: counts, the mean of the numbers, and where it is worst."""
-    parts = [found.counts_text()]
-    differing = [pair for pair in found if pair.state == "differs" and pair.psnr_db is not None]
-    if differing:
-        lowest = min(differing, key=lambda pair: pair.psnr_db if pair.psnr_db is not None else math.inf)
-        parts.append(f"lowest PSNR {_number(lowest.psnr_db, '.2f')} dB at step {lowest.step}")
-    ssims = [pair.ssim for pair in found if pair.ssim is not None]
-    if ssims:
-        parts.append(f"mean SSIM {sum(ssims) / len(ssims):.4f}")
-    return "; ".join(parts)
+    return table
 
 
 def _number(value: float | None, form: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -42,7 +42,7 @@ class RunDiff(Sequence[ImageDiff]):
 
     def worst(self, count: int) -> list[ImageDiff]:
         """Return the ``count`` pairs that differ most: those without numbers first, then by PSNR."""
-        return sorted(self._pairs, key=_badness)[:count]
+        return sorted(self._pairs, key=badness)[:count]
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return every pair as JSON can say it; ``pandas.DataFrame(diff.to_dicts())`` makes a table of it."""
@@ -73,18 +73,22 @@ class RunDiff(Sequence[ImageDiff]):
 
     def counts_text(self) -> str:
         """Return the counts as people say them: "12 pairs: 3 same, 9 differ"."""
-        words: dict[State, str] = {
-            "same": "the same",
-            "differs": "differ",
-            "size": "of unequal size",
-            "dtype": "of unequal dtype",
-            "absent": "on one side only",
-            "unreadable": "unreadable",
-        }
-        parts = [f"{number:,} {text}" for state, text in words.items() if (number := self.count_of(state))]
-        return f"{len(self):,} pair{'' if len(self) == 1 else 's'}" + (
-            f": {', '.join(parts)}" if parts else ""
-        )
+        return counts_text(Counter(pair.state for pair in self._pairs))
+
+
+def counts_text(counts: Mapping[State, int]) -> str:
+    """Return how many pairs are in each state as people say it: "12 pairs: 3 the same, 9 differ"."""
+    words: dict[State, str] = {
+        "same": "the same",
+        "differs": "differ",
+        "size": "of unequal size",
+        "dtype": "of unequal dtype",
+        "absent": "on one side only",
+        "unreadable": "unreadable",
+    }
+    total = sum(counts.values())
+    parts = [f"{number:,} {text}" for state, text in words.items() if (number := counts.get(state, 0))]
+    return f"{total:,} pair{'' if total == 1 else 's'}" + (f": {', '.join(parts)}" if parts else "")
 
 
 def diff(
@@ -173,5 +177,6 @@ def _in_order(
             yield found
 
 
-def _badness(pair: ImageDiff) -> tuple[bool, float]:
+def badness(pair: ImageDiff) -> tuple[bool, float]:
+    """Return what sorts pairs from the worst on: those without numbers first, then by PSNR."""
     return pair.is_compared, -math.inf if pair.psnr_db is None else pair.psnr_db
