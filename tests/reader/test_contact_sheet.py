@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 
 from pixlog.errors import InputError, RunError
+from pixlog.reading.class_colors import class_color
 from pixlog.reading.overlay_shapes import box_corners
 from pixlog.reading.run import Run
 from pixlog.sheet.contact_sheet import contact_sheet
-from pixlog.sheet.overlay_drawing import class_color, lay_mask
+from pixlog.sheet.overlay_drawing import lay_mask
 from pixlog.sheet.sheet_fonts import drawable
 from pixlog.sheet.thumbnail import thumbnail_of
 from written_runs import WrittenRun, gray

@@ -6,10 +6,12 @@ import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 import viewers
-from browsing import color_at, open_image, scale_of
+from browsing import color_at, expect_color, open_image, scale_of
+from pixlog.reading.class_colors import CLASS_COLORS
 from viewed_runs import flat
 from waiting import wait_until
 from written_runs import WrittenRun, encode
@@ -27,6 +29,7 @@ def overlays_url(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> 
     root = tmp_path_factory.mktemp("overlays")
     run = WrittenRun(root / "run")
     _write_keypoints(run)
+    _write_colors(run)
     with viewers.viewer_process(run.path, cache=root / "cache") as link:
         yield link
 
@@ -50,6 +53,16 @@ def _write_keypoints(run: WrittenRun) -> None:
     run.row("keypoints", 0, value=_value(entry), files=[entry, shapes])
 
 
+GIVEN_COLORS: list[Any] = ["red", "#f80", "hsl(120 100% 50%)", (0, 128, 255), (0.0, 0.5, 1.0), "no colour"]
+
+
+def _write_colors(run: WrittenRun) -> None:
+    """Write an image with a mask of a band of two columns for each class from 1 to 20; the first six have colours."""
+    ids = np.repeat(np.arange(1, 21, dtype=np.uint8), 2)[None].repeat(30, axis=0)
+    classes = [{"id": number, "name": "a", "color": color} for number, color in enumerate(GIVEN_COLORS, 1)]
+    run.image("colors", 0, flat(9), masks={"parts": ids}, input={"classes": classes})
+
+
 def _value(entry: dict[str, Any]) -> dict[str, Any]:
     return {"_type": "image-file", "path": entry["path"], "format": "png", "width": 40, "height": 30}
 
@@ -61,3 +74,14 @@ def test_bones_end_at_their_own_points_where_one_has_no_place(overlays_page: Pag
     # Halfway along 1-2, and along 2-3, which is no bone.
     wait_until(lambda: color_at(overlays_page, 20, 25, scale=scale) != [9, 0, 0])
     assert color_at(overlays_page, 35, 15, scale=scale) == [9, 0, 0]
+
+
+def test_colors_of_classes_are_those_that_were_logged(overlays_page: Page) -> None:
+    """A class is drawn in its colour, whichever way that was given, and else in the one that sheets have for it."""
+    dialog = open_image(overlays_page, "colors")
+    scale = scale_of(overlays_page)
+    dialog.locator('input[data-name="opacity"]').press("End")
+    given = [[255, 0, 0], [255, 136, 0], [0, 255, 0], [0, 128, 255], [0, 128, 255]]
+    ours = [list(CLASS_COLORS[number % len(CLASS_COLORS)]) for number in range(len(given) + 1, 21)]
+    for band, expected in enumerate(given + ours):
+        expect_color(overlays_page, 2 * band, 20, expected, scale=scale)

@@ -15,9 +15,10 @@ class Classes:
     """A set of classes, as ``wandb.Classes`` 0.18.0 has it.
 
     ``class_set`` is a sequence of dicts, each with ``"id"`` (a number or a string) and ``"name"``; ``"color"`` may be
-    a CSS colour (``"#ff8800"``, ``"red"``) or three numbers from 0 to 255, and further entries are kept.  The dicts
-    are copied.  Raises ``InputTypeError`` for another type, ``InputKeyError`` for a missing entry and ``InputError``
-    for a colour that is none.
+    a CSS colour (``"#ff8800"``, ``"red"``, ``"rgb(255 136 0)"``, ``"hsl(32, 100%, 50%)"``) or three numbers from 0 to
+    255, or from 0 to 1 if none is larger; text that is no such colour is kept, and the class shown as one without.
+    Further entries are kept.  The dicts are copied.  Raises ``InputTypeError`` for another type, ``InputKeyError`` for
+    a missing entry and ``InputError`` for a colour that is neither text nor three numbers.
     """
 
     __hash__ = None  # type: ignore[assignment]

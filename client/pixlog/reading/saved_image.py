@@ -75,7 +75,8 @@ class SavedImage:
     @property
     def classes(self) -> list[dict[str, Any]]:
         """The ``classes`` given with the image, each with id and name; empty if none were."""
-        return list(self.input.get("classes") or ())
+        given = self.input.get("classes")
+        return [entry for entry in given if isinstance(entry, dict)] if isinstance(given, list) else []
 
     @property
     def mask_labels(self) -> dict[str, dict[int, str]]:

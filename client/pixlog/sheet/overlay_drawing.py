@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from pixlog.reading.class_colors import Color, class_color
 from pixlog.reading.overlay_shapes import box_corners, shapes
 from pixlog.sheet.sheet_fonts import drawable
 
@@ -17,40 +18,29 @@ if TYPE_CHECKING:
 
     from pixlog.sheet.sheet_fonts import Font
 
-Color = tuple[int, int, int]
-
-CLASS_COLORS: Final[tuple[Color, ...]] = (
-    (255, 99, 97),
-    (88, 196, 221),
-    (255, 200, 87),
-    (126, 217, 126),
-    (190, 140, 255),
-    (255, 150, 200),
-    (80, 220, 180),
-    (255, 160, 80),
-    (140, 170, 255),
-    (200, 220, 90),
-)
-"""Colours that tell neighbouring class ids apart on photographs and on dark ground."""
-
 _MASK_OPACITY: Final = 0.45
 _BLACK_TEXT: Final = (16, 18, 22)
+_WHITE_TEXT: Final = (255, 255, 255)
+_LIGHT: Final = 140
+"""Luma from which on black text is read more easily than white."""
 _FAR_PX: Final = float(1 << 16)
 
 
-def class_color(class_id: int) -> Color:
-    """Return the colour of a class: the same for the same id everywhere."""
-    return CLASS_COLORS[class_id % len(CLASS_COLORS)]
+def lay_mask(
+    picture: pil_image.Image, ids: npt.NDArray[Any], given: Mapping[Any, Color] | None = None
+) -> pil_image.Image:
+    """Return an RGB ``picture`` tinted by class where the mask is not 0, which is taken for background.
 
-
-def lay_mask(picture: pil_image.Image, ids: npt.NDArray[Any]) -> pil_image.Image:
-    """Return an RGB ``picture`` tinted by class where the mask is not 0, which is taken for background."""
+    ``given`` are the colours of some classes by id; the others have ours.
+    """
     from PIL import Image
 
     rows = np.arange(picture.height) * ids.shape[0] // picture.height
     columns = np.arange(picture.width) * ids.shape[1] // picture.width
     ids = ids[rows][:, columns].astype(np.int64)
-    colors = np.array(CLASS_COLORS, np.float32)[ids % len(CLASS_COLORS)]
+    classes, numbers = np.unique(ids, return_inverse=True)
+    of_classes = np.array([class_color(class_id, given) for class_id in classes.tolist()], np.float32)
+    colors = of_classes[numbers.reshape(ids.shape)]
     pixels = np.asarray(picture, np.float32)
     tinted = pixels * (1 - _MASK_OPACITY) + colors * _MASK_OPACITY
     return Image.fromarray(np.where(ids[..., None] == 0, pixels, tinted).astype(np.uint8))
@@ -63,17 +53,18 @@ def draw_boxes(
     size: tuple[int, int],
     full_size: tuple[int, int],
     font: Font | None,
+    given: Mapping[Any, Color] | None = None,
 ) -> None:
     """Draw the boxes of every group into a picture of ``size`` that was ``full_size`` (width, height) when logged.
 
-    Boxes that are not as W&B describes them are left out.
+    Boxes that are not as W&B describes them are left out.  ``given`` are the colours of some classes by id.
     """
     for box in shapes(groups, "box_data", "box_caption"):
         corners = box_corners(box.content, *full_size)
         if corners is None:
             continue
         corners = [(_near(x * size[0] / full_size[0]), _near(y * size[1] / full_size[1])) for x, y in corners]
-        color = class_color(box.class_id or 0)
+        color = class_color(box.class_id or 0, given)
         if (box.content["position"].get("rotation_deg") or 0) % 360 == 0:
             (left, right), (top, bottom) = (
                 sorted(values) for values in zip(corners[0], corners[2], strict=True)
@@ -105,4 +96,6 @@ def _draw_tag(
     width, height = box[2] + 4, box[3] + 3
     top = top - height if top >= height else top
     draw.rectangle((left, top, left + width, top + height), fill=color)
-    draw.text((left + 2, top + 1), text, fill=_BLACK_TEXT, font=font)
+    red, green, blue = color
+    is_light = 0.299 * red + 0.587 * green + 0.114 * blue > _LIGHT
+    draw.text((left + 2, top + 1), text, fill=_BLACK_TEXT if is_light else _WHITE_TEXT, font=font)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from pixlog.errors import RunError
+from pixlog.reading.class_colors import given_colors
 from pixlog.reading.decoding import as_eight_bits
 from pixlog.reading.overlay_shapes import shape_groups
 from pixlog.reading.saved_image import SavedImage
@@ -39,15 +40,20 @@ def thumbnail_of(
     stored = image.preview.pil() if image.preview is not None else image.pil()
     picture = _fit(_as_rgb(stored), side_px)
     if overlays:
-        told = on_overlay or _pass_over
+        told, given = on_overlay or _pass_over, given_colors(image)
         for mask in image.masks.values():
             try:
-                picture = lay_mask(picture, mask.array())
+                picture = lay_mask(picture, mask.array(), given)
             except RunError as error:
                 told(error)
         draw = ImageDraw.Draw(picture)
         draw_boxes(
-            draw, shape_groups(image, "boxes", told), size=picture.size, full_size=stored.size, font=font
+            draw,
+            shape_groups(image, "boxes", told),
+            size=picture.size,
+            full_size=stored.size,
+            font=font,
+            given=given,
         )
     return picture
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from pixlog.errors import RunError
+from pixlog.reading.class_colors import color_levels
 from pixlog.reading.rows import Row
 from pixlog.reading.saved_image import SavedImage
 from pixlog.view.guarded_files import is_shown_by_browsers
@@ -61,11 +62,19 @@ def _image_json(image: SavedImage) -> dict[str, Any]:
         "nbytes": file.size if file else None,
         "isDeep": image.preview is not None or (file is not None and not is_shown_by_browsers(file)),
         "overlays": overlays,
-        "classes": plain_json(image.classes),
+        "classes": [_class_json(entry) for entry in image.classes],
         "maskLabels": plain_json(image.mask_labels),
         "input": plain_json(image.input),
         "meta": plain_json(image.meta),
     }
+
+
+def _class_json(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return a class with its colour as ``#rrggbb``, and without what is no colour."""
+    told: dict[str, Any] = plain_json({name: value for name, value in entry.items() if name != "color"})
+    if (levels := color_levels(entry.get("color"))) is not None:
+        told["color"] = "#{:02x}{:02x}{:02x}".format(*levels)
+    return told
 
 
 def _logged_size(image: SavedImage) -> tuple[Any, Any]:

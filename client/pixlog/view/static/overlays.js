@@ -56,22 +56,12 @@ export function isGroupOn(kind, group) {
 
 export function classColor(overlays, kind, group, id) {
   const chosen = state.classes[classKey(kind, group, id)]?.color;
-  return chosen ?? givenColor(overlays.image.classes.find((one) => one?.id === id)?.color) ?? PALETTE[((Math.trunc(Number(id)) % PALETTE.length) + PALETTE.length) % PALETTE.length] ?? PALETTE[0];
-}
-
-/** A colour that was logged with a class, as #rrggbb; undefined for what is none. */
-function givenColor(color) {
-  if (typeof color === "string" && /^#[0-9a-f]{6}$/i.test(color)) return color.toLowerCase();
-  if (Array.isArray(color) && color.length >= 3 && color.slice(0, 3).every((part) => Number.isFinite(part))) {
-    const levels = color.slice(0, 3).map((part) => Math.max(0, Math.min(255, Math.round(color.every((one) => one <= 1) ? part * 255 : part))));
-    return `#${levels.map((level) => level.toString(16).padStart(2, "0")).join("")}`;
-  }
-  return undefined;
+  return chosen ?? overlays.image.classes.find((one) => one.id === id)?.color ?? PALETTE[((Math.trunc(Number(id)) % PALETTE.length) + PALETTE.length) % PALETTE.length] ?? PALETTE[0];
 }
 
 export function className(overlays, kind, group, id) {
   const labels = kind === "masks" ? overlays.image.maskLabels[group] : overlays.shapes[kind][group]?.class_labels;
-  const name = labels?.[id] ?? overlays.image.classes.find((one) => one?.id === id)?.name;
+  const name = labels?.[id] ?? overlays.image.classes.find((one) => one.id === id)?.name;
   return name === undefined || name === null ? `class ${id}` : String(name);
 }
 
