@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 
 from pixlog.errors import RunError
+from pixlog.reading.overlay_shapes import shapes
 from pixlog.reading.rows import Row
 from pixlog.reading.run import Run
 from pixlog.reading.saved_image import SavedImage
+from pixlog.view.row_json import overlays_json
 from written_runs import WrittenRun, gray, line_of
 
 
@@ -306,3 +308,27 @@ def test_mask_labels_pass_over_ids_that_no_pixel_has(written: WrittenRun) -> Non
     written.image("k", 0, masks={"gt": gray()}, input=record)
     (image,) = Run(written.path).images()
     assert image.mask_labels == {"gt": {0: "sky", 2**60 + 1: "far", 1: "cat"}}
+
+
+def test_labels_of_boxes_are_found_under_ids_of_every_spelling(written: WrittenRun) -> None:
+    """A box has the name of its class whether the run on disk says 1 or 1.0 of either; odd labels name nothing."""
+    position = {"minX": 0, "maxX": 1, "minY": 0, "maxY": 1}
+    data = [{"position": position, "class_id": class_id} for class_id in (1, 1.0, 2, 2.5, "x", None)]
+    written.image(
+        "k", 0, boxes={"b": {"box_data": data, "class_labels": {"1.0": "cat", "2": "dog", "x": "odd"}}}
+    )
+    written.image("k", 1, boxes={"b": {"box_data": data[:1], "class_labels": ["cat"]}})
+    odd, listed = Run(written.path).images("k")
+    found = [(box.class_id, box.label) for box in shapes(odd.boxes, "box_data", "box_caption")]
+    assert found == [(1, "cat"), (1, "cat"), (2, "dog"), (None, None), (None, None), (None, None)]
+    assert [box.label for box in shapes(listed.boxes, "box_data", "box_caption")] == [None]
+    page = overlays_json(odd, lambda file: file.json())
+    assert page["boxes"]["b"]["class_labels"] == {"1": "cat", "2": "dog"}
+
+
+@pytest.mark.parametrize("masks", [None, 7, ["gt"], {"gt": 7}, {"gt": {"class_labels": ["cat"]}}])
+def test_mask_labels_of_odd_records_are_empty(written: WrittenRun, masks: object) -> None:
+    """What a run on disk says of its masks may have any form; it costs the names and nothing else."""
+    written.image("k", 0, masks={"gt": gray()}, input={"masks": masks})
+    (image,) = Run(written.path).images()
+    assert not any(image.mask_labels.values())

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pixlog.errors import RunError
+from pixlog.reading.class_labels import labels_by_id
 from pixlog.reading.saved_image import SavedImage
 from pixlog.reading.stored_media import overlay_files
 
@@ -72,17 +73,17 @@ def shapes(groups: Mapping[str, Any], entry: str, caption: str) -> Iterator[Shap
     for group, content in groups.items():
         if not isinstance(content, Mapping):
             continue
-        labels = _mapping(content.get("class_labels"))
+        labels = labels_by_id(content.get("class_labels"))
         listed = content.get(entry)
         for shape in listed if isinstance(listed, list | tuple) else ():
             if not isinstance(shape, Mapping):
                 continue
             class_id = shape.get("class_id")
-            number = class_id if type(class_id) is int else None
+            number = _whole(class_id)
             scores = {
                 str(name): value for name, value in _mapping(shape.get("scores")).items() if _is_number(value)
             }
-            label = labels.get(str(class_id)) if class_id is not None else None
+            label = None if number is None else labels.get(number)
             yield Shape(str(group), shape, number, label, shape.get(caption), scores)
 
 
@@ -146,6 +147,13 @@ def _units(shape: Mapping[str, Any], width: int, height: int) -> tuple[float, fl
 
 def _mapping(value: Any) -> Mapping[Any, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _whole(value: Any) -> int | None:
+    """Return a class id as JSON may have it, 1 or 1.0; None for what is none."""
+    if type(value) is float and value.is_integer():
+        return int(value)
+    return value if type(value) is int else None
 
 
 def _is_number(value: Any) -> bool:

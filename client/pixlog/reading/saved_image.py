@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy.typing as npt
 
 from pixlog.errors import RunError
+from pixlog.reading.class_labels import labels_by_id
 from pixlog.reading.meta_numbers import with_numbers
 from pixlog.reading.stored_media import ImageFile, MediaFile, overlay_files
 
@@ -81,15 +82,13 @@ class SavedImage:
     @property
     def mask_labels(self) -> dict[str, dict[int, str]]:
         """Names of the class ids in each mask group, where they are known."""
-        records = self.input.get("masks") or {}
+        records = self.input.get("masks")
+        if not isinstance(records, dict):
+            return {}
         return {
-            group: {
-                class_id: str(name)
-                for text, name in record["class_labels"].items()
-                if (class_id := _class_id(text)) is not None
-            }
+            group: labels_by_id(record["class_labels"])
             for group, record in records.items()
-            if record.get("class_labels")
+            if isinstance(record, dict) and record.get("class_labels")
         }
 
     @property
@@ -145,19 +144,6 @@ def images_of(row: Row) -> list[SavedImage]:
         if index in stored or is_reference:
             images.append(SavedImage(row, index, path if is_reference else None, stored.get(index)))
     return images
-
-
-def _class_id(text: str) -> int | None:
-    """Return the class id that a JSON key stands for, be it written ``1.0``; None for what no pixel can be."""
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return int(number) if number.is_integer() else None
 
 
 def _of_image(value: Any, name: str, name_in_list: str, index: int) -> Any:

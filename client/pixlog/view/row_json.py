@@ -7,6 +7,7 @@ from typing import Any
 
 from pixlog.errors import RunError
 from pixlog.reading.class_colors import color_levels
+from pixlog.reading.class_labels import labels_by_id
 from pixlog.reading.rows import Row
 from pixlog.reading.saved_image import SavedImage
 from pixlog.view.guarded_files import is_shown_by_browsers
@@ -77,6 +78,13 @@ def _class_json(entry: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
+def _group_json(content: Any) -> Any:
+    """Return a group of shapes with its class names by id, however that is written."""
+    if isinstance(content, dict) and "class_labels" in content:
+        content = content | {"class_labels": labels_by_id(content["class_labels"])}
+    return plain_json(content)
+
+
 def _logged_size(image: SavedImage) -> tuple[Any, Any]:
     """Return width and height as the row has them, which of a list are those of its first image alone."""
     value = image.row.value or {}
@@ -92,7 +100,7 @@ def overlays_json(image: SavedImage, read: Any) -> dict[str, Any]:
     found: dict[str, Any] = {name: {} for name in _SHAPES}
     for file in image.row.files:
         if file.index == image.index and file.role in _SHAPES:
-            found[file.role][file.group or ""] = plain_json(read(file))
+            found[file.role][file.group or ""] = _group_json(read(file))
     if any(found.values()) and None in _logged_size(image):
         found["size"] = size_of(image)
     return found
