@@ -103,6 +103,18 @@ def color_at(page: Page, x: float, y: float, *, scale: float, canvas: str = "can
     return found
 
 
+COMPARED = "dialog.compare canvas.stage"
+"""The stages of a comparison."""
+
+
+def stage_scale(page: Page) -> float:
+    """Return the scale at which a comparison fits an image of 40 × 30 into its one stage."""
+    found: float = page.locator(COMPARED).first.evaluate(
+        "(c) => Math.floor(Math.min((c.width - 16) / 40, (c.height - 16) / 30))"
+    )
+    return found
+
+
 def expect_color(page: Page, x: int, y: int, expected: list[int], *, scale: float) -> None:
     """Wait until the stage shows a colour, exactly."""
     seen: list[list[int]] = []

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import viewers
-from browsing import color_at, expect_color, open_image, scale_of
+from browsing import COMPARED, color_at, expect_color, open_image, scale_of, stage_scale
 from viewed_runs import flat
 from waiting import wait_until
 from written_runs import WrittenRun
@@ -347,17 +347,6 @@ def test_address_opens_the_comparison_that_was_open(
     assert "compare=" not in other.evaluate("location.href")
 
 
-_COMPARED = "dialog.compare canvas.stage"
-
-
-def stage_scale(page: Page) -> float:
-    """Return the scale at which a comparison fits an image of 40 × 30 into its one stage."""
-    found: float = page.locator(_COMPARED).first.evaluate(
-        "(c) => Math.floor(Math.min((c.width - 16) / 40, (c.height - 16) / 30))"
-    )
-    return found
-
-
 def test_swipe_shows_one_image_on_each_side_of_the_divider(page: Page) -> None:
     """Left of the divider is the first image, right of it the second; dragging moves the border."""
     choose_two(page)
@@ -367,7 +356,7 @@ def test_swipe_shows_one_image_on_each_side_of_the_divider(page: Page) -> None:
     scale = stage_scale(page)
 
     def blue(x: int) -> int:
-        return color_at(page, x, 10, scale=scale, canvas=_COMPARED)[2]
+        return color_at(page, x, 10, scale=scale, canvas=COMPARED)[2]
 
     wait_until(lambda: blue(5) == 0)  # the input, which has no blue
     box = divider.bounding_box()
@@ -386,7 +375,7 @@ def test_flicker_alternates_until_it_is_held(page: Page) -> None:
     """Both images are shown in turn; Space holds one."""
     choose_two(page)
     page.keyboard.press("3")
-    stage = page.locator(_COMPARED)
+    stage = page.locator(COMPARED)
     for lit in ("1", "0", "1"):
         expect(stage).to_have_attribute("data-lit", lit)
     page.keyboard.press("Space")
@@ -402,13 +391,13 @@ def test_difference_is_exact_and_multiplied_by_the_gain(page: Page) -> None:
     expect(page.locator("#difference-facts")).to_contain_text("max 8")
     expect(page.locator("#difference-facts")).to_contain_text("50.0 % of pixels differ")
     scale = stage_scale(page)
-    wait_until(lambda: color_at(page, 5, 5, scale=scale, canvas=_COMPARED) == [0, 0, 32])
-    assert color_at(page, 30, 5, scale=scale, canvas=_COMPARED) == [0, 0, 0]
+    wait_until(lambda: color_at(page, 5, 5, scale=scale, canvas=COMPARED) == [0, 0, 32])
+    assert color_at(page, 30, 5, scale=scale, canvas=COMPARED) == [0, 0, 0]
     gain = page.locator("#gain")
     gain.focus()
     gain.press("ArrowRight")
     gain.press("ArrowRight")
-    wait_until(lambda: color_at(page, 5, 5, scale=scale, canvas=_COMPARED) == [0, 0, 64])
+    wait_until(lambda: color_at(page, 5, 5, scale=scale, canvas=COMPARED) == [0, 0, 64])
 
 
 def test_escape_closes_and_returns_the_focus(page: Page) -> None:
