@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,13 @@ from pixlog.errors import MissingExtra, RunError
 if TYPE_CHECKING:
     from PIL import Image as pil_image
 
+_T = TypeVar("_T")
+
+_PLAUSIBLE_PIXELS: Final = 1 << 28  # 16383², the largest WebP, takes few bytes where it is of one colour
+_PIXELS_A_BYTE: Final = 10_000
+"""More than any other file has: deflate makes 1032 bytes of one (zlib's ``algorithm.txt``), of 8 pixels at most.
+
+A damaged head may say billions of pixels, and whoever makes room for them is killed instead of getting an error."""
 _size_limit_lock = threading.Lock()
 
 
@@ -31,21 +39,24 @@ def pillow() -> Any:
     return Image
 
 
-def decode_image(data: bytes, *, name: str) -> pil_image.Image:
-    """Decode every pixel of an encoded image; raise ``RunError`` if it does not decode."""
-    image = pillow()
-    try:
-        return _decoded(image, data)
-    except (image.DecompressionBombError, image.DecompressionBombWarning):
-        # The limit guards against files of strangers; these were written by pixlog for the reader's user.
-        with _size_limit_lock:
-            limit, image.MAX_IMAGE_PIXELS = image.MAX_IMAGE_PIXELS, None
-            try:
-                return _decoded(image, data)
-            finally:
-                image.MAX_IMAGE_PIXELS = limit
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise RunError(f"{name} does not decode: {error}") from error
+def decode_image(data: bytes, *, name: str, draft_px: int | None = None) -> pil_image.Image:
+    """Decode every pixel of an encoded image; raise ``RunError`` if it does not decode.
+
+    With ``draft_px`` a JPEG is decoded at a smaller size if that has at least so many pixels on each side.
+    """
+
+    def load(picture: pil_image.Image) -> pil_image.Image:
+        if draft_px is not None:
+            picture.draft("RGB", (draft_px, draft_px))
+        picture.load()
+        return picture
+
+    return _opened(data, name, load)
+
+
+def size_of_image(data: bytes, *, name: str) -> tuple[int, int]:
+    """Return (width, height) of an encoded image, of which no pixel is decoded; raise ``RunError`` for no image."""
+    return _opened(data, name, lambda picture: picture.size)
 
 
 def array_of_pil(picture: pil_image.Image) -> npt.NDArray[Any]:
@@ -68,7 +79,27 @@ def as_eight_bits(picture: pil_image.Image) -> pil_image.Image:
     return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
 
 
-def _decoded(image: Any, data: bytes) -> pil_image.Image:
-    picture: pil_image.Image = image.open(io.BytesIO(data))
-    picture.load()
-    return picture
+def _opened(data: bytes, name: str, read: Callable[[pil_image.Image], _T]) -> _T:
+    """Return what ``read`` makes of an encoded image.
+
+    What decoders raise about damaged bytes has no common class: AVIF says RuntimeError, BMP OverflowError, TIFF
+    MemoryError, and others whatever the damage leads them into.  All of it becomes ``RunError`` here.
+    """
+    image = pillow()
+    try:
+        try:
+            return read(image.open(io.BytesIO(data)))
+        except (image.DecompressionBombError, image.DecompressionBombWarning):
+            # The limit guards against files of strangers; these were written by pixlog for the reader's user.
+            with _size_limit_lock:
+                limit, image.MAX_IMAGE_PIXELS = image.MAX_IMAGE_PIXELS, None
+                try:
+                    picture = image.open(io.BytesIO(data))
+                    if picture.width * picture.height > max(_PLAUSIBLE_PIXELS, _PIXELS_A_BYTE * len(data)):
+                        size = f"{picture.width}×{picture.height} pixels in {len(data)} bytes"
+                        raise ValueError(f"its head is damaged and says {size}")
+                    return read(picture)
+                finally:
+                    image.MAX_IMAGE_PIXELS = limit
+    except Exception as error:
+        raise RunError(f"{name} does not decode: {str(error) or type(error).__name__}") from error

@@ -6,13 +6,12 @@ which decodes no pixel for it.
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 from typing import Final
 
 from pixlog.errors import RunError
-from pixlog.reading.decoding import pillow
+from pixlog.reading.decoding import size_of_image
 from pixlog.reading.saved_image import SavedImage
 from pixlog.reading.stored_media import ImageFile
 
@@ -41,13 +40,7 @@ def file_size(file: ImageFile) -> tuple[int, int]:
     if head.startswith(_PNG) and len(head) == _PNG_HEAD_NBYTES:
         width, height = struct.unpack(">II", head[16:])
         return int(width), int(height)
-    image = pillow()
-    try:
-        with image.open(io.BytesIO(file.read_bytes())) as picture:
-            size: tuple[int, int] = picture.size
-            return size
-    except (OSError, SyntaxError, ValueError, image.DecompressionBombError) as error:
-        raise RunError(f"{file.relative_path} does not decode: {error}") from error
+    return size_of_image(file.read_bytes(), name=file.relative_path)
 
 
 def _head(file: ImageFile) -> bytes:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pixlog.errors import RunError
-from pixlog.reading.decoding import array_of_pil, as_eight_bits, decode_image
+from pixlog.reading.decoding import array_of_pil, as_eight_bits, decode_image, size_of_image
 from pixlog.reading.mask_pixels import mask_ids
 from pixlog.reading.saved_image import SavedImage
 from pixlog.reading.stored_media import ImageFile
@@ -56,12 +56,10 @@ def picture_png(image: SavedImage) -> bytes:
 
 def size_of(image: SavedImage) -> tuple[int, int] | None:
     """Return width and height of the stored image in pixels, from its head; None where that cannot be told."""
-    from PIL import Image
-
     try:
-        with Image.open(io.BytesIO(read_guarded(stored_file(image)))) as picture:
-            return picture.size
-    except (OSError, SyntaxError, ValueError, RunError, RuntimeError, Image.DecompressionBombError):
+        file = stored_file(image)
+        return size_of_image(read_guarded(file), name=file.relative_path)
+    except RunError:
         return None
 
 
@@ -106,18 +104,7 @@ def mask_of(file: ImageFile) -> npt.NDArray[Any]:
 
 def open_pil(file: ImageFile, *, draft_px: int | None = None) -> pil_image.Image:
     """Decode a row's file, a JPEG at no more than the size that is needed for ``draft_px``."""
-    from PIL import Image
-
-    data = read_guarded(file)
-    if draft_px is not None and data[:2] == b"\xff\xd8":
-        try:
-            picture = Image.open(io.BytesIO(data))
-            picture.draft("RGB", (draft_px, draft_px))
-            picture.load()
-            return picture
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise RunError(f"{file.relative_path} does not decode: {error}") from error
-    return decode_image(data, name=file.relative_path)
+    return decode_image(read_guarded(file), name=file.relative_path, draft_px=draft_px)
 
 
 def _for_javascript(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -6,7 +6,6 @@ as a PNG and its values go along as an array, so the page still tells them exact
 
 from __future__ import annotations
 
-import io
 import json
 import zlib
 from collections.abc import Callable, Container
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pixlog.errors import RunError
-from pixlog.reading.decoding import pillow
+from pixlog.reading.decoding import size_of_image
 from pixlog.reading.mask_pixels import as_gray_png
 from pixlog.reading.rows import Row
 from pixlog.reading.saved_image import SavedImage
@@ -135,11 +134,7 @@ def _is_large(file: MediaFile, data: bytes | None, known: Container[Any]) -> boo
     """Whether an image is larger than a thumbnail; of one that was stored before, whether it has one."""
     if data is None:
         return ("thumbnail", _name(file)) in known
-    try:
-        with pillow().open(io.BytesIO(data)) as picture:
-            return bool(max(picture.size) > THUMBNAIL_PX)
-    except (OSError, SyntaxError, ValueError, pillow().DecompressionBombError) as error:
-        raise RunError(f"{file.relative_path} does not decode: {error}") from error
+    return max(size_of_image(data, name=file.relative_path)) > THUMBNAIL_PX
 
 
 def _name(file: MediaFile) -> Any:
