@@ -46,13 +46,32 @@ PAIRS: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {
 }
 
 
+_RAMP = np.linspace(0.2, 0.7, 1200, dtype=np.float32).reshape(30, 40)
+
+
+def _with_left(value: float, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return ``pixels`` with one value on the left half."""
+    return np.hstack([np.full_like(pixels[:, :20], value), pixels[:, 20:]])
+
+
+FLOAT_PAIRS: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {
+    "unit-range": (_RAMP, _with_left(0.75, _RAMP)),
+    "wide-range": (_RAMP * 100, _with_left(2.5, _RAMP * 100)),
+    "nan-on-one-side": (_RAMP, _with_left(np.nan, _RAMP + np.float32(0.25))),
+    "infinite-on-one-side": (_RAMP - 1, _with_left(-np.inf, _RAMP - np.float32(1.25))),
+    "nan-on-both-sides": (_with_left(np.nan, _RAMP), _with_left(np.nan, _RAMP)),
+    "nothing-finite": (_RAMP * np.float32(np.nan), _RAMP),
+    "int32": ((_RAMP * 1e4).astype(np.int32), (_with_left(-3, _RAMP) * 1e4).astype(np.int32)),
+}
+
+
 @pytest.fixture(scope="module")
 def pairs_run(tmp_path_factory: pytest.TempPathFactory) -> WrittenRun:
     """Return a run with both images of each pair, under keys of their own."""
     run = WrittenRun(tmp_path_factory.mktemp("pairs") / "run")
-    for name, pair in PAIRS.items():
+    for name, pair in (PAIRS | FLOAT_PAIRS).items():
         for side, pixels in zip("ab", pair, strict=True):
-            run.image(f"{name}/{side}", 1, pixels)
+            run.image(f"{name}/{side}", 1, pixels, file_type="tiff" if name in FLOAT_PAIRS else "png")
     return run
 
 
@@ -88,6 +107,22 @@ def test_difference_in_the_page_is_that_of_diff(pairs_page: Page, pairs_run: Wri
     expect(facts).to_contain_text(f"max {told.max_abs:g} ")
     expect(facts).to_contain_text(f"PSNR {psnr} ")
     expect(facts).to_contain_text(f"{0 if told.state == 'same' else 50}.0 % of pixels differ")
+
+
+@pytest.mark.parametrize("name", list(FLOAT_PAIRS))
+def test_difference_of_floats_in_the_page_is_that_of_diff(
+    pairs_page: Page, pairs_run: WrittenRun, name: str
+) -> None:
+    """Maximum and PSNR have the range of values of ``pixlog diff``, and differ where one side alone is not finite."""
+    (told,) = pixlog.diff(pairs_run.path, key=f"{name}/a", key_b=f"{name}/b")
+    assert told.max_abs is not None
+    most = "Infinity" if told.max_abs == np.inf else f"{told.max_abs:.5g}"
+    psnr = {None: "–", np.inf: "∞"}.get(told.psnr_db) or f"{told.psnr_db:.2f} dB"
+    _show_difference(pairs_page, name)
+    facts = pairs_page.locator("#difference-facts")
+    expect(facts).to_contain_text(f"max {most} ")
+    expect(facts).to_contain_text(f"PSNR {psnr} ")
+    assert ("max 0 " in facts.inner_text()) == (told.state == "same")
 
 
 def test_difference_in_alpha_is_seen_in_all_colors(pairs_page: Page) -> None:

@@ -216,7 +216,7 @@ class Compare {
         return;
       }
       stage.show([{ picture: found.picture, overlays: null }]);
-      this.facts.textContent = `max ${number(found.most)}  mean ${number(found.mean, 4)}  PSNR ${Number.isFinite(found.psnr) ? `${found.psnr.toFixed(2)} dB` : "∞"}  ${(found.share * 100).toFixed(1)} % of pixels differ`;
+      this.facts.textContent = `max ${number(found.most)}  mean ${number(found.mean, 4)}  PSNR ${psnrText(found.psnr)}  ${(found.share * 100).toFixed(1)} % of pixels differ`;
     };
     show();
   }
@@ -307,4 +307,9 @@ function nameOf(one) {
 
 function caption(one) {
   return [h("strong", { text: one.row?.key ?? "" }), h("span", { class: "dim tabular", text: one.row ? placeOf(one) : "" })];
+}
+
+function psnrText(db) {
+  if (Number.isFinite(db)) return `${db.toFixed(2)} dB`;
+  return db > 0 ? "∞" : "–";
 }

@@ -1,5 +1,6 @@
 // |a − b| of two images, from their stored values. Alpha is a channel like the others and its difference shows in all
-// three colours; an image without it is opaque. `pixlog diff` has the same rules.
+// three colours; an image without it is opaque. Where one side alone is no finite number the difference has no end, and is
+// left out of mean and PSNR. `pixlog diff` has the same rules.
 
 /** Compare two arrays of pixels; the picture shows the difference times `gain`, full white at the values' range. */
 export function difference(a, b, gain) {
@@ -12,28 +13,30 @@ export function difference(a, b, gain) {
   const context = canvas.getContext("2d");
   const picture = context.createImageData(width, height);
   const { data } = picture;
-  let [most, sum, squares, differing] = [0, 0, 0, 0];
+  let [most, sum, squares, total, differing] = [0, 0, 0, 0, 0];
   let isOther = false;
   const counted = (distance) => {
     if (distance > 0) isOther = true;
     if (distance > most) most = distance;
-    sum += distance;
-    squares += distance * distance;
+    if (distance < Infinity) {
+      sum += distance;
+      squares += distance * distance;
+      total++;
+    }
     return (distance * gain * 255) / range;
   };
   for (let pixel = 0; pixel < width * height; pixel++) {
     isOther = false;
-    for (let channel = 0; channel < channels; channel++) data[pixel * 4 + channel] = counted(Math.abs(level(a, pixel, channel) - level(b, pixel, channel)) || 0);
+    for (let channel = 0; channel < channels; channel++) data[pixel * 4 + channel] = counted(apart(level(a, pixel, channel), level(b, pixel, channel)));
     if (channels === 1) data[pixel * 4 + 1] = data[pixel * 4 + 2] = data[pixel * 4];
     if (hasAlpha) {
-      const least = counted(Math.abs(alpha(a, pixel) - alpha(b, pixel)) || 0);
+      const least = counted(apart(alpha(a, pixel), alpha(b, pixel)));
       for (let channel = 0; channel < 3; channel++) if (least > data[pixel * 4 + channel]) data[pixel * 4 + channel] = least;
     }
     data[pixel * 4 + 3] = 255;
     differing += isOther;
   }
   context.putImageData(picture, 0, 0);
-  const total = width * height * (channels + hasAlpha);
   const mse = squares / total;
   return { picture: canvas, most, mean: sum / total, mse, psnr: mse === 0 ? Infinity : 10 * Math.log10((range * range) / mse), share: differing / (width * height), range };
 }
@@ -49,15 +52,25 @@ const OPAQUE = { u1: 255, u2: 65535 };
 
 const alpha = (image, pixel) => (isTranslucent(image) ? image.values[(pixel + 1) * image.channels - 1] : (OPAQUE[image.valuesKind] ?? 1));
 
+/** How far two values are apart: 0 for the same, NaN included, and without end where one alone is no finite number. */
+function apart(one, other) {
+  if (one === other) return 0;
+  const distance = Math.abs(one - other);
+  if (!Number.isNaN(distance)) return distance;
+  return Number.isNaN(one) && Number.isNaN(other) ? 0 : Infinity;
+}
+
+/** The range of values that images could have: that of whole numbers' kind, 1 for others from 0 to 1, else what is used. */
 function rangeOf(a, b) {
-  if (a.valuesKind === "u1" && b.valuesKind === "u1") return 255;
-  if (a.valuesKind === "u2" && b.valuesKind === "u2") return 65535;
+  const whole = a.valuesKind === b.valuesKind && /^[ui]([124])$/.exec(a.valuesKind);
+  if (whole) return 256 ** Number(whole[1]) - 1;
   let [low, high] = [Infinity, -Infinity];
   for (const { values } of [a, b]) {
     for (const value of values) {
+      if (!Number.isFinite(value)) continue;
       if (value < low) low = value;
-      if (value > high && Number.isFinite(value)) high = value;
+      if (value > high) high = value;
     }
   }
-  return high > low && Number.isFinite(low) ? high - low : 1;
+  return low >= high || (low >= 0 && high <= 1) ? 1 : high - low;
 }
