@@ -95,6 +95,7 @@ class Pipeline:
     def accept(self, entry: Entry) -> None:
         """Take one call; the caller has checked that it is new and that there is room."""
         entry.client.queue.append(entry)
+        entry.client.unsettled.add(entry.log.seq)
         for tally in (entry.client.tally, entry.client.run.tally):
             tally.accepted += 1
             tally.accepted_nbytes += entry.nbytes
@@ -375,6 +376,7 @@ class Pipeline:
         for item in finished:
             client = item.entry.client
             client.in_flight -= 1
+            client.unsettled.discard(item.entry.log.seq)
             for tally in (client.tally, run.tally):
                 tally.count(item.ack[1], item.ack[2])
                 tally.nbytes += item.nbytes

@@ -1,14 +1,13 @@
 """Image files of a run that later calls point at: by receipt (``Image.ref``) or by equal content (``dedup``).
 
-Nothing is kept of images that nobody points at.  An image is looked up by receipt in the manifest and remembered
-while it is among the last that were asked for; contents are remembered from the first call with ``dedup`` on,
-when those of earlier rows are read once.  A file is looked for before it is named again: the run directory may have
-been removed, and begun again, meanwhile.
+Nothing is kept of images that nobody points at.  An image is looked up by receipt in the manifest, once its call is
+settled, and remembered while it is among the last that were asked for; contents are remembered from the first call
+with ``dedup`` on, when those of earlier rows are read once.  A file is looked for before it is named again: the run
+directory may have been removed, and begun again, meanwhile.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections import OrderedDict
@@ -21,6 +20,7 @@ from pixlog.errors import InputError
 from pixlogd.headers import CLIENT_ID
 from pixlogd.rendering.media_file import EarlierFile, MediaFile
 from pixlogd.rendering.render import StoredImage
+from pixlogd.rundir.row_search import find_row, parse_row
 from pixlogd.rundir.store import Placement
 
 _REMEMBERED = 4096
@@ -102,11 +102,10 @@ class Library:
             if (client, seq) in self._by_call:
                 self._by_call.move_to_end((client, seq))
                 return self._by_call[client, seq]
-        on_its_way = self._is_on_its_way(client, seq)
-        row = self._row_of(client, seq)
+        if self._is_on_its_way(client, seq):
+            raise NotThereYet
+        row = find_row(self._run_dir, client, seq)
         if row is None:
-            if on_its_way:
-                raise NotThereYet
             raise InputError(f"the earlier call {client}/{seq} is not in this run")
         images = list(_images_in(row))
         with self._lock:
@@ -123,38 +122,15 @@ class Library:
             return False
         return True
 
-    def _row_of(self, client: str, seq: int) -> dict[str, Any] | None:
-        """Return the row of one call; a line that only names the call, in its meta or input, is another's."""
-        needle = f'"client":"{client}","seq":{seq},'.encode()
-        for line in self._rows():
-            row = _parse(line) if needle in line else None
-            if row is not None and (row.get("client"), row.get("seq")) == (client, seq):
-                return row
-        return None
-
     def _read_homes(self) -> dict[tuple[str, str], _Home]:
         homes: dict[tuple[str, str], _Home] = {}
-        for line in self._rows():
-            for image in _images_in(_parse(line) or {}):
-                content = (image.sha256, Path(image.path).suffix)
-                homes.setdefault(content, _Home(image.path, True, image.placement))
-        return homes
-
-    def _rows(self) -> Iterator[bytes]:
-        """Yield every whole line of the manifest."""
         for segment in sorted((self._run_dir / "manifest").glob("*.jsonl")):
             with segment.open("rb") as lines:
                 for line in lines:
-                    if line.endswith(b"\n"):
-                        yield line
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) else None
+                    for image in _images_in(parse_row(line) or {}) if line.endswith(b"\n") else ():
+                        content = (image.sha256, Path(image.path).suffix)
+                        homes.setdefault(content, _Home(image.path, True, image.placement))
+        return homes
 
 
 def _images_in(row: Mapping[str, Any]) -> Iterator[StoredImage]:

@@ -34,12 +34,14 @@ Ack: TypeAlias = tuple[int, str, str | None, list[str], list[str]]
 class ClientRecord:
     """What the daemon knows of one client, over all its connections.
 
-    ``deliver`` hands acknowledgements to the connection that it has now, None while it has none.
+    ``deliver`` hands acknowledgements to the connection that it has now, None while it has none.  ``unsettled`` are
+    the numbers of the calls that were accepted and have no row yet.
     """
 
     hello: Hello
     run: OpenRun
     known: SeqSet
+    unsettled: set[int] = field(default_factory=set)
     queue: deque[Entry] = field(default_factory=deque)
     in_flight: int = 0
     inline_nbytes: int = 0
@@ -147,7 +149,7 @@ class OpenRun:
 
     def _is_on_its_way(self, client: str, seq: int) -> bool:
         record = self.clients.get(client)
-        return record is not None and not record.idle and seq in record.known
+        return record is not None and seq in record.unsettled
 
     @property
     def queued(self) -> int:
