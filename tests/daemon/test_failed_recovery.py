@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import time
 from pathlib import Path
@@ -44,6 +45,17 @@ def test_young_file_without_a_hello_is_left_alone(tmp_path: Path) -> None:
         assert asyncio.run(recovered_in(run)) == [path.name]
         os.utime(path, (time.time() - 700,) * 2)
         assert asyncio.run(recovered_in(run)) == []
+
+
+def test_file_that_is_renamed_before_it_is_read_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client that closes renames its files, and another daemon claims them: the log says nothing of that."""
+    with open_run(tmp_path / "run") as run:
+        gone = tmp_path / "run" / "spill" / f"{CLIENT}-0000.frames"
+        monkeypatch.setattr(recovery, "find_spill_files", lambda *_, **__: [gone])
+        assert asyncio.run(recovered_in(run)) == []
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_file_of_which_the_pixels_cannot_be_read_is_kept_aside(

@@ -133,9 +133,13 @@ class Recovery:
 
     async def _replay(self, run: OpenRun, path: Path, of_other_hosts: bool) -> list[_Claimed]:
         """Claim a file and bring what stands for itself in it to its end; return it if there is more to do."""
-        file = await asyncio.to_thread(read_spill_file, path)
+        try:
+            file = await asyncio.to_thread(read_spill_file, path)
+            begun = file is None and not of_other_hosts and await asyncio.to_thread(may_be_begun, path)
+        except FileNotFoundError:  # its client, or another daemon, was faster
+            return []
         if file is None:
-            if not of_other_hosts and await asyncio.to_thread(may_be_begun, path):
+            if begun:
                 return []
         elif not self._is_left(run, path, file.hello, of_other_hosts):
             return []
