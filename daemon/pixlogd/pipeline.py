@@ -75,7 +75,7 @@ class Pipeline:
         self._batches: dict[asyncio.Future[Outcome], list[Entry]] = {}
         self._small: set[asyncio.Future[Outcome]] = set()
         self._early: list[Entry] = []
-        self._unread: list[Entry] = []
+        self._unread: set[Entry] = set()
         self._settled_count = 0
         self._settled_at_try = -1
         self._unwritten: dict[OpenRun, list[Finished]] = {}
@@ -267,7 +267,7 @@ class Pipeline:
             self._early += outcome.early
             self._loop.call_later(_EARLY_S, self._try_again)
         if outcome.unread:
-            self._unread += outcome.unread
+            self._unread.update(outcome.unread)
             tried_count = max(1, outcome.unread[0].unread_count)
             rest_s = min(_REST_FIRST_S * 2 ** (tried_count - 1), _REST_MOST_S)
             self._loop.call_later(rest_s, self._read_again, outcome.unread)
@@ -289,7 +289,7 @@ class Pipeline:
 
     def _read_again(self, entries: list[Entry]) -> None:
         """Try those again that could not be read."""
-        self._unread = [entry for entry in self._unread if entry not in entries]
+        self._unread.difference_update(entries)
         self._queue_again(entries)
 
     def _queue_again(self, entries: list[Entry]) -> None:

@@ -92,3 +92,25 @@ def test_call_that_can_never_be_read_fails_with_the_reason(
     assert {row["reason"] for (client, _), row in rows.items() if client == CLIENT} == {
         "what it consists of cannot be read: No such device or address"
     }
+
+
+def test_waiting_calls_are_not_compared_with_each_other(
+    tmp_path: Path, spill_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole spill file that cannot be read keeps the event loop no longer for each call than a single one does."""
+    compared: list[object] = []
+
+    def compare(entry: Entry, other: object) -> bool:
+        compared.append(other)
+        return entry is other
+
+    monkeypatch.setattr(Entry, "__eq__", compare)
+    monkeypatch.setattr(pipeline_module, "_REST_FIRST_S", 0.001)
+    monkeypatch.setattr(pipeline_module, "_REST_MOST_S", 0.001)
+    with open_run(tmp_path / "run") as run:
+        client = client_of(run)
+        payload = SpilledPayload(spill_path, 0, 24)
+        spilled = [Entry(client, entry_of(client, log_header(seq)).log, payload) for seq in range(200)]
+        asyncio.run(bring_to_end(spilled, lambda _: None))
+        assert run.tally.failed == 200
+    assert not compared
