@@ -11,6 +11,7 @@ from daemon_rooms import client_of, entry_of, open_run
 from pixlog.errors import InputError
 from pixlogd.rundir import row_search
 from pixlogd.rundir.library import Library, NotThereYet
+from pixlogd.rundir.recall import recall_one
 from pixlogd.rundir.row_search import find_row
 from wire_frames import CLIENT, log_header
 from written_runs import WrittenRun, gray
@@ -60,9 +61,9 @@ def test_row_of_a_recent_call_is_found_at_the_end_of_the_newest_segment(
         return pread(fd, nbytes, offset)
 
     monkeypatch.setattr(os, "pread", count)
-    found = find_row(run_dir, CLIENT, 1)
-    assert found is not None
-    assert sum(read_nbytes) == row_search._BLOCK_NBYTES
+    assert find_row(run_dir, CLIENT, 1) is not None
+    assert recall_one(run_dir, CLIENT, 1) is not None
+    assert read_nbytes == [row_search._BLOCK_NBYTES] * 2
 
 
 def test_manifest_is_not_read_for_a_call_that_is_on_its_way(run_dir: Path) -> None:

@@ -6,10 +6,11 @@ daemon or by one that died before its acknowledgement went out.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 from pixlogd.rundir.open_run import Ack
+from pixlogd.rundir.row_search import find_row, parse_row
 
 
 def recall(run_dir: Path, client: str, resume: int) -> dict[int, Ack]:
@@ -32,26 +33,18 @@ def recall(run_dir: Path, client: str, resume: int) -> dict[int, Ack]:
 
 def recall_one(run_dir: Path, client: str, seq: int) -> Ack | None:
     """Return the acknowledgement of one call, if the manifest holds it."""
-    needle = f'"client":"{client}","seq":{seq},'.encode()
-    for segment in sorted((run_dir / "manifest").glob("*.jsonl")):
-        with segment.open("rb") as lines:
-            for line in lines:
-                if needle not in line or not line.endswith(b"\n"):
-                    continue
-                ack = _ack_in(line, client)
-                if ack is not None and ack[0] == seq:
-                    return ack
-    return None
+    row = find_row(run_dir, client, seq)
+    return None if row is None else _ack_of(row)
 
 
 def _ack_in(line: bytes, client: str) -> Ack | None:
     """Return what a line acknowledges to the client; None for a line that is no row of it."""
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    if not isinstance(row, dict) or row.get("client") != client:
-        return None
+    row = parse_row(line)
+    return None if row is None or row.get("client") != client else _ack_of(row)
+
+
+def _ack_of(row: dict[str, Any]) -> Ack | None:
+    """Return what a row acknowledges; None for one that does not tell."""
     seq, state = row.get("seq"), row.get("state")
     if type(seq) is not int or not isinstance(state, str):
         return None
