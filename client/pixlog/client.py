@@ -14,6 +14,7 @@ import operator
 import os
 import socket
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
@@ -364,12 +365,17 @@ class Client:
 
         Where a signal handler or a destructor calls it in the middle of a log call, it returns at once, and the client
         is closed, with all this, as soon as the handler has returned and that call has accepted its image.  If the
-        handler raises instead, as ``sys.exit()`` does, the client is closed at the end of the process.
+        handler raises instead, as ``sys.exit()`` does, the client is closed at the end of the process.  Where a
+        destructor calls it on a thread of the client's own, which may be the one that finds the garbage, it returns at
+        once, too, and another thread closes the client.
         """
         delivery = self._delivery
         if self._ended:
             return delivery.stats()
         self.closed = True
+        if delivery.is_own_thread():
+            self._close_elsewhere(timeout_s)
+            return delivery.stats()
         if not self._is_child and delivery.put_off(lambda: self.close(timeout_s)):
             self._exit_timeout_s = timeout_s
             return delivery.stats()
@@ -393,6 +399,13 @@ class Client:
                         self.run_dir / "spill",
                     )
         return delivery.stats()
+
+    def _close_elsewhere(self, timeout_s: float) -> None:
+        """Close on another thread, since what is waited for is the work of this one; the process ends after it."""
+        self._exit_timeout_s = timeout_s
+        thread = threading.Thread(target=self.close, args=(timeout_s,), name="pixlog-close", daemon=False)
+        with contextlib.suppress(RuntimeError):  # no more threads: it is closed at the end of the process
+            thread.start()
 
     def _wait_showing_progress(self, deadline: float) -> None:
         delivery = self._delivery

@@ -112,6 +112,10 @@ class Arrivals:
         """How many calls are held back."""
         return len(self._fresh) + len(self._in_flight)
 
+    def is_own_thread(self) -> bool:
+        """Whether the caller is the thread that waits for pixels."""
+        return self._thread is threading.current_thread()
+
     def watch(self, seq: int, arrival: Arrival) -> None:
         """Start the copies of a call soon, and tell when they are over; a second time, do nothing."""
         with self._changed:

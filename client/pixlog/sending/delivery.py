@@ -134,6 +134,10 @@ class Delivery:
         self._link.start()
         self._link.wake()
 
+    def is_own_thread(self) -> bool:
+        """Whether the caller is a thread of this client, on which a destructor may run."""
+        return any(one.is_own_thread() for one in (self._link, self._arrivals, self._patient_thread))
+
     def put_off(self, work: Callable[[], object]) -> bool:
         """In the middle of a call of this thread, see that ``work`` is done when that is over; return whether it is."""
         if not self._owns_lock():

@@ -37,6 +37,10 @@ class PatientThread:
         """Whether there is a thread, to which any thread may give jobs."""
         return self._thread is not None
 
+    def is_own_thread(self) -> bool:
+        """Whether the caller is the thread."""
+        return self._thread is threading.current_thread()
+
     def start(self) -> bool:
         """On the link's thread: start it unless it runs; return whether it does, or whether there can be none."""
         if self._thread is None:
