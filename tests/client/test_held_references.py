@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, ItemsView, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import pytest
 import pixlog
 from host_device import HostDevice, host_device
 from pixlog.sending import arrivals
+from pixlog.sending.pending import Pending
 from pixlogd.rundir.spill_files import read_spill_file
 from scripted_daemon import ScriptedDaemon
 from waiting import scaled_s, wait_until
@@ -55,6 +56,29 @@ def test_call_follows_every_held_call_that_it_points_at(
     devices[0].go()
     seqs = [log.seq for log in daemon.wait_for_logs(4)]
     assert seqs == [earlier[1].seq, earlier[0].seq, both.seq, over.seq]
+
+
+class Unsearched(dict[int, Pending]):
+    """Calls by their number, of which nobody has looked through all."""
+
+    def items(self) -> ItemsView[int, Pending]:
+        """Fail, as there may be a hundred thousand."""
+        raise AssertionError("all pending calls were looked through")
+
+
+def test_arrival_costs_no_look_through_all_pending_calls(
+    daemon: ScriptedDaemon, connect: Connect, devices: tuple[HostDevice, HostDevice]
+) -> None:
+    """However many calls wait for a slow daemon, training is kept from the lock no longer for it."""
+    client = connect()
+    held = client.log_image("k", devices[0].take(image(0)))
+    over = client.log_image("ref", pixlog.Image.ref(held))
+    ledger = client._delivery._ledger
+    ledger.pending = Unsearched(ledger.pending)
+    devices[0].go()
+    assert [log.seq for log in daemon.wait_for_logs(2)] == [held.seq, over.seq]
+    assert not ledger.followers
+    ledger.pending = ledger.pending.copy()
 
 
 @pytest.mark.parametrize("on_full", ["spill", "block"])

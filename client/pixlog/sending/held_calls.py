@@ -21,7 +21,10 @@ def hold(ledger: Ledger, pending: Pending, moves: Sequence[Move], behind: Sequen
         assert pending.region is not None
         pending.arrival = Arrival(pending.region, moves)
     calls = ((seq, ledger.pending.get(seq)) for seq in behind)
-    pending.behind = frozenset(seq for seq, call in calls if call is not None and call.held)
+    held = frozenset(seq for seq, call in calls if call is not None and call.held)
+    if held:
+        ledger.followers.add(ledger.next_seq)  # a number too many, of a call that was cut short, is no matter
+        pending.behind = held
 
 
 def pointed_at(ledger: Ledger, items: Sequence[Header]) -> Sequence[int]:
@@ -58,10 +61,13 @@ def _send_late(ledger: Ledger, seq: int, pending: Pending) -> None:
         return
     pending.late = ledger.next_late()
     ledger.link.send(pending.buffers())
-    for number, follower in list(ledger.pending.items()):
-        if seq in follower.behind:
+    for number in sorted(ledger.followers):
+        follower = ledger.pending.get(number)
+        if follower is not None and seq in follower.behind:
             follower.behind -= {seq}
             _send_late(ledger, number, follower)
+        if follower is None or not follower.behind:
+            ledger.followers.discard(number)
 
 
 def give_up_held(ledger: Ledger) -> list[Pending]:

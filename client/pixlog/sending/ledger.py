@@ -81,6 +81,8 @@ class Ledger:
         self.extra_nbytes = 0
         """What long heads and packed outcomes take."""
         self._long: dict[int, int] = {}
+        self.followers: set[int] = set()
+        """The numbers of all calls that are held behind others, and maybe of some that are not."""
         self.next_seq = 0
         self.reserved: dict[Receipt, Region] = {}
         self.given_up: deque[Receipt] = deque()
