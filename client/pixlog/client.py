@@ -116,6 +116,7 @@ def connect(
     except BaseException:
         client._give_up()
         raise
+    _unclosed.add(client)
     _send_before_multiprocessing_ends()
     return client
 
@@ -386,6 +387,7 @@ class Client:
                 self._wait_showing_progress(deadline)
         finally:  # Ctrl-C ends the waiting, not the orderly end
             self._ended = True
+            _unclosed.discard(self)
             if not self._is_child:
                 stop_s = max(_STOP_S, min(1.0, deadline - time.monotonic()))
                 delivery.close(stop_s, max(_LEAVE_S, min(_LEAVE_MOST_S, _LEAVE_SHARE * timeout_s)))
@@ -464,6 +466,8 @@ def _plain_text(key: str) -> str:
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
+_unclosed: set[Client] = set()
+"""Those that are to be closed at the end of the process, though the program may have forgotten them."""
 
 
 def _abandon_all() -> None:

@@ -67,6 +67,19 @@ _SCRIPTS = {
             client.log_image("image", np.zeros((8, 8), np.uint8), step=step)
         print(50)
         """,
+    "client that the program has forgotten, daemon killed": """
+        import os, signal, sys
+        import numpy as np, pixlog
+        from pixlog.control import request
+        from pixlog.rendezvous import socket_for
+        def train():
+            client = pixlog.connect(sys.argv[1])
+            os.kill(request(socket_for(sys.argv[1]), "status", timeout_s=60)["pid"], signal.SIGKILL)
+            for step in range(50):
+                client.log_image("image", np.zeros((8, 8), np.uint8), step=step)
+        train()
+        print(50)
+        """,
     "os._exit": """
         import os, sys
         import numpy as np, pixlog
