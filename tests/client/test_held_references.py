@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, ItemsView, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +62,7 @@ def test_call_follows_every_held_call_that_it_points_at(
 class Unsearched(dict[int, Pending]):
     """Calls by their number, of which nobody has looked through all."""
 
-    def items(self) -> ItemsView[int, Pending]:
+    def items(self) -> NoReturn:
         """Fail, as there may be a hundred thousand."""
         raise AssertionError("all pending calls were looked through")
 
