@@ -101,7 +101,8 @@ class Arrivals:
     def __init__(self, on_arrived: Callable[[Sequence[tuple[int, Arrival]]], None], notices: Notices) -> None:
         self._on_arrived = on_arrived
         self._notices = notices
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()  # entered instead of the condition: see the ledger's
+        self._changed = threading.Condition(self._lock)
         self._fresh: dict[int, Arrival] = {}
         self._in_flight: dict[int, Arrival] = {}
         self._unlocks: dict[int, tuple[Arena, Unlock | None]] = {}
@@ -118,7 +119,7 @@ class Arrivals:
 
     def watch(self, seq: int, arrival: Arrival) -> None:
         """Start the copies of a call soon, and tell when they are over; a second time, do nothing."""
-        with self._changed:
+        with self._lock:
             if seq in self._in_flight or self._end_at is not None:
                 return
             self._fresh[seq] = arrival
@@ -132,7 +133,7 @@ class Arrivals:
 
         What has not arrived by then is not waited for, and keeps its memory for ever.
         """
-        with self._changed:
+        with self._lock:
             self._end_at = time.monotonic() + timeout_s
             self._changed.notify()
         if self._thread is not None:
@@ -163,7 +164,7 @@ class Arrivals:
 
     def _take_fresh(self, pause_s: float) -> bool:
         """Wait for a fresh call, but not long while others are in flight; return whether to go on."""
-        with self._changed:
+        with self._lock:
             if self._in_flight and not self._fresh:
                 self._changed.wait(pause_s)
             while not (len(self) or self._end_at):
@@ -189,7 +190,7 @@ class Arrivals:
             except Exception as exc:
                 log.error("pixlog: images from a device could not be sent, trying again", exc_info=exc)
                 return False
-            with self._changed:
+            with self._lock:
                 for seq, _ in arrived:
                     del self._in_flight[seq]
         return bool(arrived)

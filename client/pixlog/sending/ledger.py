@@ -17,6 +17,9 @@ Interruption
     What other threads need the lock for, as they do for the end of the client, cannot be done in the middle of a
     section: it is put off until that one is left.
 
+    Of a condition, the lock is entered: Ctrl-C cannot strike there, but it can in ``Condition.__enter__`` and
+    ``__exit__``, which are written in Python, and then the lock would stay taken for ever.
+
     Nothing is said to ``logging`` under the lock: a handler may itself log images.
 """
 
@@ -267,7 +270,7 @@ class Ledger:
     def wake_waiters(self) -> None:
         """Without the lock: have whoever waits look again, for calls were settled, or never will be."""
         if self._waiter_count:
-            with self._settled:
+            with self._settled_lock:
                 self._settled.notify_all()
 
     def is_patient(self) -> bool:
@@ -286,7 +289,7 @@ class Ledger:
         """
         if self.abandoned or self.owns_lock() or self.link.is_own_thread():
             return predicate()
-        with self._settled:
+        with self._settled_lock:
             self._waiter_count += 1
             self.link.wake()
             try:
