@@ -346,6 +346,25 @@ def test_repair_adopts_orphans_when_asked_to(written: WrittenRun, pixlog_command
     assert row.images[0].array().shape
 
 
+def test_repair_leaves_a_name_that_is_no_text(written: WrittenRun, pixlog_command: Command) -> None:
+    """An orphan whose name is not UTF-8 stays, with what to do about it, and the others are adopted."""
+    image = written.path / written.image("k", 0)["files"][0]["path"]
+    for name in (b"bad\xff.png", "gut-ü😀.png".encode()):
+        path = os.path.join(os.fsencode(image.parent), name)
+        with open(path, "wb") as file:
+            file.write(image.read_bytes())
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    outcome = pixlog_command("verify", written.path, "--repair", "--adopt", "--json")
+    repaired = json.loads(outcome.out)["repaired"]
+    assert repaired["adopted"] == ["media/images/gut-ü😀.png"]
+    assert list(repaired["left"]) == ["media/images/bad\udcff.png"]
+    assert "not UTF-8" in repaired["left"]["media/images/bad\udcff.png"]
+    assert len(pixlog.Run(written.path).rows("orphan")) == 1
+    assert "left alone: media/images/bad\\udcff.png" in (
+        pixlog_command("verify", written.path, "--repair", "--adopt").out
+    )
+
+
 def test_repair_options_want_repair(written: WrittenRun, pixlog_command: Command) -> None:
     """--adopt without --repair is a mistake, and said to be one."""
     assert pixlog_command("verify", written.path, "--adopt").code == 2

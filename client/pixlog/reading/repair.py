@@ -118,6 +118,9 @@ def _adopt(
         if is_served:
             done.left[name] = "its row may be on its way: a daemon serves the run"
             continue
+        if not _is_utf8(name):
+            done.left[name] = "its name is not UTF-8, and a row could not name it: rename it first"
+            continue
         try:
             info = (run / name).stat()
             if time.time() - info.st_mtime < old_enough_s:
@@ -139,6 +142,15 @@ def _adopt(
             file.flush()
             with contextlib.suppress(OSError):
                 os.fsync(file.fileno())
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a file's name is text; other bytes stand in it as half surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _row_of(run: Path, name: str, host: str, client: str, seq: int, written: float) -> dict[str, Any]:
