@@ -124,6 +124,17 @@ def test_columns_grow_with_the_run_and_stay_bounded(tmp_path: Path) -> None:
     assert scans.matches("meta.m7 > 48").tolist() == [0] * 49 + [1, 1]
 
 
+def test_axis_and_filter_from_a_number_that_no_row_has_are_empty(scans: RowScans) -> None:
+    """A number far behind the last row costs no memory, whoever asks with it, and spoils nothing."""
+    whole = scans.meta("score")
+    for first in (len(whole), len(whole) + 1, 10**6, 10**15):
+        assert len(scans.meta("score", first)) == 0
+        assert len(scans.matches("meta.score < 0.3", first)) == 0
+        assert len(scans.matches("step >= 0", first)) == 0
+    assert scans.cell_count <= 20 * len(whole)
+    assert np.array_equal(scans.meta("score"), whole, equal_nan=True)
+
+
 def test_caption_order_sorts_texts_and_puts_the_rest_last(scans: RowScans) -> None:
     """Rows come in the order of their captions; those without one are last."""
     order = scans.order("caption")

@@ -89,7 +89,7 @@ class RowScans:
     def _read(self, paths: tuple[Path, ...], first: int) -> list[list[Any]]:
         """Return the columns at ``paths`` from row ``first`` on, all of one length."""
         table = self._run.table(first)
-        stop = first + len(table)
+        stop = min(first + len(table), self._run.row_count)  # whoever asks may ask from any number on
         indexed = {path: indexed_values(table, path) for path in paths}
         unindexed = [path for path, values in indexed.items() if values is None]
         if unindexed:
