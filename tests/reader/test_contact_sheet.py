@@ -80,6 +80,15 @@ def test_sheet_of_nothing_is_an_error(written: WrittenRun) -> None:
         contact_sheet(written.path, max_images=0)
 
 
+def test_sheet_too_large_for_memory_is_an_error(written: WrittenRun) -> None:
+    """Columns that nobody has the memory for end in what was asked for and what is possible."""
+    written.image("k", 0)
+    with pytest.raises(
+        InputError, match=r"would have 15,.*pixels, expected at most 268,435,456 .*got 100000000 c"
+    ):
+        contact_sheet(written.path, columns=100_000_000)
+
+
 @pytest.mark.parametrize(
     ("shape", "size"),
     [

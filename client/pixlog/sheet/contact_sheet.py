@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from pixlog.sheet.sheet_fonts import Font
 
+_MOST_PIXELS: Final = 1 << 28  # 800 MB in memory
 _T = TypeVar("_T")
 
 
@@ -131,6 +132,11 @@ def sheet_of_rows(
     if columns is None:
         columns = min(10, max(4, *(len(panel.images) for panel in panels), len(panels)))
     width, height = _lay_out(panels, columns, thumb_px)
+    if width * height > _MOST_PIXELS:
+        raise InputError(
+            f"the sheet would have {width:,}×{height:,} pixels, expected at most {_MOST_PIXELS:,} in all: "
+            f"choose fewer columns or images, or smaller thumbnails; got {columns} columns of {thumb_px} pixels"
+        )
     sheet: pil_image.Image = image_module.new("RGB", (width, height), BACKGROUND)
     painter = SheetPainter(sheet, thumb_px=thumb_px)
     painter.title(run.path.name, run.summary().counts_text())
