@@ -186,6 +186,18 @@ def test_gif_keeps_time_and_loops(written: WrittenRun) -> None:
     assert sum(next(ends) for _ in range(300)) == 1000
 
 
+@pytest.mark.parametrize("kind", ["gif", "mp4"])
+def test_film_shows_a_frame_for_as_long_as_can_be(written: WrittenRun, kind: str) -> None:
+    """The least number of frames a second that is taken is one that the format can say."""
+    for step in range(2):
+        written.image("k", step, flat(*COLORS[step]))
+    report = pixlog.export_run(written.path, kind, written.path.parent / f"f.{kind}", fps=0.01)
+    assert report.counts.images == 2
+    if kind == "gif":
+        with Image.open(report.out) as picture:
+            assert picture.info["duration"] == 100_000
+
+
 def test_gif_of_few_colors_is_exact_and_repeats_nothing(written: WrittenRun) -> None:
     """256 colours are kept as they are, in each frame others; an unchanged frame is a frame and takes few bytes."""
     random = np.random.default_rng(0)
@@ -277,9 +289,11 @@ def test_unreadable_and_unsaved_images_are_accounted_for(written: WrittenRun, tm
 @pytest.mark.parametrize(
     ("kind", "options", "error", "complaint"),
     [
-        ("gif", {"fps": 60}, InputError, "fps of a GIF is above 0 and at most 50, got 60"),
+        ("gif", {"fps": 60}, InputError, "fps of a GIF is 0.01 to 50, got 60"),
         ("gif", {"fps": 0}, InputError, "got 0"),
-        ("mp4", {"fps": float("nan")}, InputError, "fps is above 0 and at most 240, got nan"),
+        ("mp4", {"fps": float("nan")}, InputError, "fps is 0.01 to 240, got nan"),
+        ("gif", {"fps": 0.0001}, InputError, "fps of a GIF is 0.01 to 50, got 0.0001"),
+        ("mp4", {"fps": 0.0001}, InputError, "fps is 0.01 to 240, got 0.0001"),
         ("mp4", {"crf": 60}, InputError, "crf is 0 to 51, got 60"),
         ("gif", {"side_px": 8}, InputError, "side_px is 16 or more, got 8"),
         ("gif", {"crf": 3}, InputTypeError, "gif has no option 'crf'"),

@@ -36,6 +36,9 @@ LABEL_PX: Final = 18
 GAP_PX: Final = 4
 """Room between tiles."""
 
+LEAST_FPS: Final = 0.01
+"""A frame of a GIF is shown for 655 seconds at most, and nobody waits longer for one of a video."""
+
 _MOST_TILES: Final = 64
 _MOST_FRAME_PX: Final = 8192
 _SMALLEST_SIDE_PX: Final = 16

@@ -5,12 +5,11 @@ At most 256 colours in a frame's changed rectangle; fewer are kept exactly, more
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Final
 
 from pixlog.errors import InputError
-from pixlog.export.animation_frames import film_of, frames_of
+from pixlog.export.animation_frames import LEAST_FPS, film_of, frames_of
 from pixlog.export.gif_stream import GifStream, durations_cs
 from pixlog.export.selection import Selection
 
@@ -31,8 +30,8 @@ def write(
     ``fps`` is the number of frames a second, 50 at most, which is all that browsers show.  ``side_px`` is the longest
     side of a picture.  ``overlays`` draws masks and boxes, ``labels`` writes step, caption, key and rank.
     """
-    if not (0 < fps <= _MOST_FPS and math.isfinite(fps)):
-        raise InputError(f"fps of a GIF is above 0 and at most {_MOST_FPS}, got {fps!r}")
+    if not LEAST_FPS <= fps <= _MOST_FPS:
+        raise InputError(f"fps of a GIF is {LEAST_FPS} to {_MOST_FPS}, got {fps!r}")
     film = film_of(selection, side_px=side_px, overlays=overlays, labels=labels)
     with target.open("xb") as file:
         stream = GifStream(file, (film.width, film.height))

@@ -7,13 +7,12 @@ wants them: an odd one gets a line of the ground more.  A frame that can be jump
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
 from pixlog.errors import InputError, MissingExtra
-from pixlog.export.animation_frames import film_of, frames_of
+from pixlog.export.animation_frames import LEAST_FPS, film_of, frames_of
 from pixlog.export.selection import Selection
 from pixlog.sheet.sheet_painter import BACKGROUND
 
@@ -39,8 +38,8 @@ def write(
     boxes, ``labels`` writes step, caption, key and rank.  ``crf`` is x264's constant rate factor: 0 loses least and
     makes the largest file, 51 the reverse; 18 looks lossless to most.
     """
-    if not (0 < fps <= _MOST_FPS and math.isfinite(fps)):
-        raise InputError(f"fps is above 0 and at most {_MOST_FPS}, got {fps!r}")
+    if not LEAST_FPS <= fps <= _MOST_FPS:
+        raise InputError(f"fps is {LEAST_FPS} to {_MOST_FPS}, got {fps!r}")
     if not 0 <= crf <= 51:
         raise InputError(f"crf is 0 to 51, got {crf!r}")
     av = _pyav()
