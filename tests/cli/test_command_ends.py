@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,6 +34,23 @@ def test_module_and_script_run_the_command(written: WrittenRun) -> None:
     done = _python("-m", "pixlog", "ls", str(written.path))
     assert (done.returncode, done.stderr) == (0, "")
     assert "1 row, 1 saved, 1 key" in done.stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("options", [[], ["-k", "*"]])
+def test_json_is_json_in_any_encoding(written: WrittenRun, encoding: str, options: list[str]) -> None:
+    """What the encoding of stdout cannot say is escaped as JSON has it, not as Python has it."""
+    key = "é/😀/中"
+    written.row(key, 0)
+    done = subprocess.run(
+        [sys.executable, "-m", "pixlog", "ls", written.path, "--json", *options],
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        capture_output=True,
+        timeout=scaled_s(60),
+        check=True,
+    )
+    said = json.loads(done.stdout.decode(encoding))
+    assert key in (said["key"] if options else json.dumps(said, ensure_ascii=False))
 
 
 def test_command_names_the_missing_extra() -> None:

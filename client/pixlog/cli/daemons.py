@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from rich.live import Live
 from pixlog.cli.choosing import JsonOption, RunArgument
 from pixlog.cli.find_daemon import Daemon, answering_daemons, daemon_of
 from pixlog.cli.status_view import daemons_view
-from pixlog.cli.terminal import count_text, messages, plain, printable, results, spinner
+from pixlog.cli.terminal import count_text, messages, plain, print_json, printable, results, spinner
 from pixlog.control import request
 from pixlog.errors import ConnectError
 from pixlog.process_identity import is_alive, started_ticks
@@ -150,5 +149,5 @@ def _print_json(run_dir: Path | None, daemons: list[Daemon], indent: int | None)
     if run_dir is not None and not daemons:
         summary = Run(run_dir).summary()
         said["manifest"] = {name: getattr(summary, name) for name in ("rows", "saved", "failed", "dropped")}
-    sys.stdout.write(json.dumps(said, indent=indent, ensure_ascii=False) + "\n")
+    print_json(said, indent=indent)
     sys.stdout.flush()

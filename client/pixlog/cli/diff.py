@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +12,16 @@ from rich.table import Table
 
 from pixlog.cli.choosing import JsonOption, RankOption, StepOption, parse_steps
 from pixlog.cli.diff_tally import ShownPairs, Tally
-from pixlog.cli.terminal import count_text, messages, plain, printable, progress_bar, results, spinner
+from pixlog.cli.terminal import (
+    count_text,
+    messages,
+    plain,
+    print_json,
+    printable,
+    progress_bar,
+    results,
+    spinner,
+)
 from pixlog.compare.difference import ImageDiff
 from pixlog.compare.picture_files import write_picture
 from pixlog.compare.run_diff import iterate_diff
@@ -161,9 +168,7 @@ def _why_nothing(run_a: Run, run_b: Run, patterns: list[str], names: list[str]) 
 
 
 def _print_json(pair: ImageDiff, picture: Path | None) -> None:
-    said = pair.to_dict() | ({} if picture is None else {"picture": str(picture)})
-    line = json.dumps(said, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    sys.stdout.write(line + "\n")
+    print_json(pair.to_dict() | ({} if picture is None else {"picture": str(picture)}))
 
 
 def _show(tally: Tally, shown: list[ImageDiff], *, many_keys: bool) -> None:

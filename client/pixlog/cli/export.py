@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ from pixlog.cli.terminal import (
     messages,
     nbytes_text,
     plain,
+    print_json,
     printable,
     progress_bar,
     results,
@@ -172,7 +171,7 @@ def export(
         messages().print("interrupted: nothing was written")
         raise
     if as_json:
-        sys.stdout.write(json.dumps(_to_json(report), indent=2, ensure_ascii=False) + "\n")
+        print_json(_to_json(report), indent=2)
     else:
         _show(results(), report)
     _complain(messages(), report)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import sys
 from collections.abc import Sequence
 from itertools import islice
 from typing import Annotated, Any
@@ -26,6 +24,7 @@ from pixlog.cli.terminal import (
     moment_text,
     nbytes_text,
     plain,
+    print_json,
     progress_bar,
     ranges_text,
     results,
@@ -75,7 +74,7 @@ def ls(
     rows = run.rows(names, asked_steps, ranks or None, states or None)
     if as_json:
         for row in rows if limit == 0 else islice(rows, limit):
-            sys.stdout.write(json.dumps(row.to_dict(), ensure_ascii=False, separators=(",", ":")) + "\n")
+            print_json(row.to_dict())
     else:
         _show_rows(run, names, rows, limit)
     _warn_of_problems(run)
@@ -86,7 +85,7 @@ def _list_keys(run: Run, *, as_json: bool) -> None:
         totals = run.media_totals(report)
     summary = run.summary()
     if as_json:
-        sys.stdout.write(json.dumps(_as_json(run, summary, totals), indent=2, ensure_ascii=False) + "\n")
+        print_json(_as_json(run, summary, totals), indent=2)
         return
     console = results()
     if not summary.keys:

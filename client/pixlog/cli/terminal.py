@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -63,6 +66,17 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
             progress.update(task, completed=done, total=total)
 
         yield report
+
+
+def print_json(value: Any, *, indent: int | None = None) -> None:
+    """Print one JSON value on stdout, on one line unless indented, in any encoding that the terminal or pipe has."""
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(value, indent=indent, ensure_ascii=False, separators=separators)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=indent, separators=separators)
+    sys.stdout.write(text + "\n")
 
 
 def plain(text: object) -> Text:

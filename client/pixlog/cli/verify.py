@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import sys
 from typing import Annotated
 
 import typer
@@ -12,7 +10,16 @@ from rich.console import Console
 
 from pixlog.cli.choosing import JsonOption, RunArgument
 from pixlog.cli.find_daemon import daemon_of
-from pixlog.cli.terminal import count_text, nbytes_text, plain, printable, progress_bar, results, spinner
+from pixlog.cli.terminal import (
+    count_text,
+    nbytes_text,
+    plain,
+    print_json,
+    printable,
+    progress_bar,
+    results,
+    spinner,
+)
 from pixlog.reading.repair import Repaired, repair
 from pixlog.reading.run import Run
 from pixlog.reading.verify import VerifyReport
@@ -73,7 +80,7 @@ def verify(
         said = dataclasses.asdict(report) | {"run_dir": str(report.run_dir), "ok": report.ok}
         if repaired is not None:
             said["repaired"] = dataclasses.asdict(repaired)
-        sys.stdout.write(json.dumps(said, indent=2, ensure_ascii=False) + "\n")
+        print_json(said, indent=2)
     else:
         _show(results(), report)
         if repaired is not None:
