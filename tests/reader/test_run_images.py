@@ -16,7 +16,7 @@ from pixlog.reading.rows import Row
 from pixlog.reading.run import Run
 from pixlog.reading.saved_image import SavedImage
 from pixlog.view.row_json import overlays_json
-from written_runs import WrittenRun, gray, line_of
+from written_runs import WrittenRun, encode, gray, line_of
 
 
 def test_image_gives_path_pixels_and_caption(written: WrittenRun) -> None:
@@ -332,3 +332,12 @@ def test_mask_labels_of_odd_records_are_empty(written: WrittenRun, masks: object
     written.image("k", 0, masks={"gt": gray()}, input={"masks": masks})
     (image,) = Run(written.path).images()
     assert not any(image.mask_labels.values())
+
+
+def test_image_far_behind_the_others_of_its_row_costs_no_more_than_they(written: WrittenRun) -> None:
+    """A row that says of its only file that it is image 10**15 of a list, and names no list, is read at once."""
+    entry = written.media("k", 0, encode(gray(7)), "png", role="image", index=10**15)
+    written.row("k", 0, value={"_type": "images/separated", "filenames": 7}, files=[entry])
+    (image,) = Run(written.path).images("k")
+    assert image.index == 10**15
+    np.testing.assert_array_equal(image.array(), gray(7))

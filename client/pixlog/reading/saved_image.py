@@ -133,17 +133,22 @@ def images_of(row: Row) -> list[SavedImage]:
     if row.state != "saved":
         return []
     stored = {file.index: file for file in row.files if isinstance(file, ImageFile) and file.role == "image"}
-    count = max(stored, default=-1) + 1
     value = row.value
-    if isinstance(value, dict):
-        count = max(count, len(value["filenames"]) if "filenames" in value else "path" in value)
     images = []
-    for index in range(count):
+    for index in sorted(stored.keys() | range(_named_count(value))):
         path = _of_image(value, "path", "filenames", index)
         is_reference = index not in stored and isinstance(path, str) and "://" in path
         if index in stored or is_reference:
             images.append(SavedImage(row, index, path if is_reference else None, stored.get(index)))
     return images
+
+
+def _named_count(value: Any) -> int:
+    """Return how many images a row's value names."""
+    if not isinstance(value, dict):
+        return 0
+    names = value.get("filenames")
+    return len(names) if isinstance(names, list) else "path" in value
 
 
 def _of_image(value: Any, name: str, name_in_list: str, index: int) -> Any:
