@@ -6,7 +6,9 @@ import faulthandler
 import os
 import resource
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -200,6 +202,37 @@ def test_child_that_comes_back_waits_for_no_thread_of_its_parent(connect: Connec
 
     fork._monkeypatch.setattr(delivery, "copy_into", copy_beside)
     fork.run(lambda: log_first(client, 1_000_000, fork))
+    assert fork.let_go() == 0
+
+
+def test_child_that_comes_back_to_waiting_for_a_thread_of_its_parent_goes_on(
+    connect: Connect, fork: Fork
+) -> None:
+    """A fork while the call waits for the lock that another thread has: in the child there is nobody to release it."""
+    client = connect()
+    lock, caller = client._delivery._lock, threading.get_ident()
+    taken, enough = threading.Event(), threading.Event()
+    fork.in_parent = enough.set
+
+    def hold() -> None:
+        with lock:
+            taken.set()
+            enough.wait()
+
+    def strike_when_waiting() -> None:
+        taken.wait()
+        wait_until(lambda: sys._current_frames()[caller].f_code is delivery.Delivery.submit_plain.__code__)
+        time.sleep(0.05)  # from its first line to the lock
+        signal.pthread_kill(caller, signal.SIGUSR1)
+
+    threads = [threading.Thread(target=hold), threading.Thread(target=strike_when_waiting)]
+    client.log_image("k", image(0, 1000))  # the next is described already
+    for thread in threads:
+        thread.start()
+    taken.wait()
+    fork.run(lambda: client.log_image("k", image(1, 1000)).state == "pending")
+    for thread in threads:
+        thread.join()
     assert fork.let_go() == 0
 
 

@@ -308,7 +308,7 @@ class Ledger:
         self.abandoned = self.ended = True
         for lock in (self.lock, self._settled_lock):
             if not lock._is_owned():  # type: ignore[attr-defined]
-                lock._at_fork_reinit()  # type: ignore[attr-defined]  # another thread may have had it, and is gone
+                _free(lock)
         self.wake_waiters()
 
     # Who this is
@@ -324,3 +324,15 @@ class Ledger:
         if (packed := self.packed.lowest_seq) is not None:
             resume = min(resume, packed)
         return {**self.identity, "resume": min(resume, next_seq), "again": next_seq > 0}
+
+
+def _free(lock: Any) -> None:
+    """In a forked child: free a lock that a thread may have which is gone.
+
+    Up to Python 3.13 a call that waits for it never sees that the lock was made anew; so it is released, where anybody
+    may do that.
+    """
+    try:
+        lock._release_save()
+    except RuntimeError:  # nobody has it, or another thread is about to
+        lock._at_fork_reinit()
