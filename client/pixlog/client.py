@@ -29,7 +29,7 @@ from pixlog.capture.source import Array
 from pixlog.device.device_array import DeviceArray
 from pixlog.device.snapshots import Snapshots
 from pixlog.environment import PIXLOG_HOST, PIXLOG_RUN_DIR
-from pixlog.errors import ClientClosed, ConfigError, InputTypeError
+from pixlog.errors import ClientClosed, ConfigError, InputError, InputTypeError
 from pixlog.log_options import LogOptions
 from pixlog.model.describe import Described, describe
 from pixlog.model.plain import plain
@@ -42,6 +42,7 @@ from pixlog.rendezvous import dialer
 from pixlog.sending.delivery import Delivery
 from pixlog.signal_exceptions import pass_on
 from pixlog.stats import Stats
+from pixlog.step_bounds import MAX_STEP, MIN_STEP
 
 log = logging.getLogger("pixlog")
 
@@ -257,13 +258,15 @@ class Client:
             key = _plain_text(key)
         if step is None:
             number = self._next_steps.get(key, 0)
+            if number > MAX_STEP:
+                raise InputError(f"no step comes after {MAX_STEP}, the last one of key {key!r}: give a step")
         else:
             try:
                 number = operator.index(step)  # type: ignore[arg-type]
             except TypeError:
                 raise InputTypeError(f"step is of type {type(step).__name__}, expected int") from None
-            if not -(1 << 63) <= number < 1 << 63:
-                raise InputTypeError(f"step is {number}, expected a number of 64 bits")
+            if not MIN_STEP <= number <= MAX_STEP:
+                raise InputError(f"step is {number}, expected one of 64 bits, from {MIN_STEP} to {MAX_STEP}")
         self._next_steps[key] = max(number + 1, self._next_steps.get(key, 0))
         return key, number
 
@@ -325,7 +328,7 @@ class Client:
         name = _plain_text(key) if isinstance(key, str) else repr(key)
         reason = "; ".join([f"{exc}" or type(exc).__name__, *getattr(exc, "__notes__", ())])
         number = self._next_steps.get(name, 1) - 1 if step is None else step
-        number = number if type(number) is int and abs(number) < 1 << 63 else 0
+        number = number if type(number) is int and MIN_STEP <= number <= MAX_STEP else 0
         self._notices.say_now(kind_of(reason), name, f"not logged: {reason}")
         receipt = Receipt(self._delivery, self.id, name, number)
         if self.closed:

@@ -167,7 +167,9 @@ def test_rows_are_a_sequence(written: WrittenRun) -> None:
         ({"step": 1.5}, InputTypeError, "step takes an integer, got 1.5"),
         ({"step": slice(0, "x")}, InputTypeError, "a bound of step takes an integer, got 'x'"),
         ({"step": slice(0, 10, -1)}, InputError, "stride of a step slice is 1 or more, got -1"),
-        ({"step": 2**70}, InputError, "64 bits"),
+        ({"step": 2**63}, InputError, f"64 bits, from {-(2**63)} to {2**63 - 1}, got {2**63}"),
+        ({"step": [0, -(2**63) - 1]}, InputError, f"64 bits, .* got {-(2**63) - 1}"),
+        ({"step": slice(0, 2**63 + 1)}, InputError, f"to {2**63}, got {2**63 + 1}"),
         ({"state": "lost"}, InputError, "state is one of saved, failed, dropped; got 'lost'"),
         ({"key": 3}, InputTypeError, "key takes a string or several, got int"),
         ({"rank": "0"}, InputTypeError, "rank takes an integer, got '0'"),
@@ -180,6 +182,31 @@ def test_rows_refuse_filters_that_cannot_be(
     """A filter of a wrong type or value is an error at the call that says what was expected."""
     with pytest.raises(error, match=message):
         Run(written.path).rows(**filters)  # type: ignore[arg-type]
+
+
+def test_rows_are_chosen_by_every_step_there_is(written: WrittenRun) -> None:
+    """The least and the greatest step of 64 bits can be asked for, alone, among others and as bounds of a range."""
+    low, high = -(2**63), 2**63 - 1
+    steps = [low, low + 1, low + 2, -1, 0, high - 1, high]
+    for step in steps:
+        written.row("k", step)
+    run = Run(written.path)
+    ranges = [
+        (low, high, None),
+        (low, high + 1, None),
+        (None, low, None),
+        (high, None, None),
+        (low + 1, 0, 1),
+    ]
+    ranges += [(low, high + 1, 2), (low + 1, high + 1, 3), (1, None, high), (high, high + 1, high)]
+    for key in ("k", None):
+        for step in steps:
+            assert [row.step for row in run.rows(key, step)] == [step]
+        assert [row.step for row in run.rows(key, [low, high])] == [low, high]
+        for start, stop, stride in ranges:
+            first, end = low if start is None else start, high + 1 if stop is None else stop
+            expected = [step for step in steps if first <= step < end and (step - first) % (stride or 1) == 0]
+            assert [row.step for row in run.rows(key, slice(start, stop, stride))] == expected
 
 
 def test_summary_counts_by_key_and_state(written: WrittenRun) -> None:

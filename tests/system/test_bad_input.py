@@ -45,7 +45,12 @@ BAD_CALLS: dict[str, tuple[object, dict[str, Any], type[pixlog.InputError], str]
     ),
     "meta": (GOOD, {"meta": {"a": object()}}, pixlog.InputTypeError, "meta['a'] is of type builtins.object"),
     "step": (GOOD, {"step": 1.5}, pixlog.InputTypeError, "step is of type float, expected int"),
-    "large step": (GOOD, {"step": 1 << 70}, pixlog.InputTypeError, "expected a number of 64 bits"),
+    "large step": (
+        GOOD,
+        {"step": 1 << 63},
+        pixlog.InputError,
+        f"step is {1 << 63}, expected one of 64 bits, from {-(1 << 63)} to {(1 << 63) - 1}",
+    ),
 }
 
 
@@ -82,6 +87,27 @@ def test_strict_client_raises_at_each_bad_call(run_dir: Path, caplog: pytest.Log
         client.log_image("good", GOOD)
     assert [row.key for row in pixlog.Run(run_dir).rows()] == ["good"]
     assert not caplog.messages
+
+
+def test_last_step_has_none_after_it(run_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A call without a step says so, under the step that was the last; the calls after it go on undisturbed."""
+    first, last = -(1 << 63), (1 << 63) - 1
+    with pixlog.connect(run_dir) as client:
+        client.log_image("k", GOOD, step=last)
+        client.log_image("k", GOOD)
+        client.log_image("k", GOOD, step=first)
+        client.log_image("k", None, step=first)
+    rows = [(row.step, row.state, (row.reason or "")[:9]) for row in pixlog.Run(run_dir).rows("k")]
+    assert rows == [
+        (first, "saved", ""),
+        (first, "failed", "got None:"),
+        (last, "saved", ""),
+        (last, "failed", "no step c"),
+    ]
+    assert [message for message in caplog.messages if "got None" not in message] == [
+        f"pixlog: 'k': not logged: no step comes after {last}, the last one of key 'k': give a step "
+        f"(said once for this key)"
+    ]
 
 
 def test_strict_comes_from_the_environment(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

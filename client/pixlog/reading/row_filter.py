@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pixlog.errors import InputError, InputTypeError
 from pixlog.reading.row_prefix import STATES
 from pixlog.reading.segment_scan import UNREADABLE
+from pixlog.step_bounds import MAX_STEP, MIN_STEP
 
 if TYPE_CHECKING:
     from pixlog.reading.rows import Row
@@ -87,7 +88,7 @@ def of_steps(steps: npt.NDArray[np.int64], step: StepSelector) -> npt.NDArray[np
         if step.stop is not None:
             asked &= steps < step.stop
         if step.step is not None:
-            asked &= (steps - (step.start or 0)) % step.step == 0
+            asked &= steps % step.step == (step.start or 0) % step.step  # their difference may have 65 bits
         return asked
     return np.isin(steps, step)
 
@@ -116,10 +117,12 @@ def _step(step: int | slice | Iterable[int] | None) -> StepSelector:
     if step is None:
         return None
     if isinstance(step, slice):
-        start, stop, stride = (
-            None if bound is None else _integer("a bound of step", bound)
-            for bound in (step.start, step.stop, step.step)
+        start, stride = (
+            None if bound is None else _integer("a bound of step", bound) for bound in (step.start, step.step)
         )
+        # The end of a range that has the last step in it is no step any more.
+        stop = None if step.stop is None else _integer("a bound of step", step.stop, MAX_STEP + 1)
+        stop = None if stop is not None and stop > MAX_STEP else stop
         if stride is not None and stride < 1:
             raise InputError(f"the stride of a step slice is 1 or more, got {stride}")
         return slice(start, stop, stride)
@@ -127,13 +130,13 @@ def _step(step: int | slice | Iterable[int] | None) -> StepSelector:
     return int(labels[0]) if len(labels) == 1 else labels
 
 
-def _integer(name: str, value: Any) -> int:
+def _integer(name: str, value: Any, last: int = MAX_STEP) -> int:
     try:
         number = operator.index(value)
     except TypeError:
         raise InputTypeError(f"{name} takes an integer, got {value!r}") from None
-    if abs(number) >= 2**63:
-        raise InputError(f"{name} takes an integer of 64 bits, got {number}")
+    if not MIN_STEP <= number <= last:
+        raise InputError(f"{name} takes an integer of 64 bits, from {MIN_STEP} to {last}, got {number}")
     return number
 
 

@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from pixlog.errors import RunError
 from pixlog.reading.row_prefix import SEQ_DIGITS, STATES, read_prefixes
+from pixlog.step_bounds import MAX_STEP, MIN_STEP
 
 FORMAT_VERSION: Final = 1
 """The one major version of the row format that this module reads."""
@@ -253,7 +254,7 @@ def check_row(row: Any, where: str) -> str | None:
     checks: dict[str, Callable[[Any], bool]] = {
         "v": lambda v: type(v) is int,
         "key": lambda v: isinstance(v, str),
-        "step": lambda v: type(v) is int and -(2**63) <= v < 2**63,
+        "step": lambda v: type(v) is int and MIN_STEP <= v <= MAX_STEP,
         "rank": lambda v: type(v) is int and 0 <= v < 2**31,
         "client": lambda v: isinstance(v, str) and 0 < len(v) <= 64,
         "seq": lambda v: type(v) is int and 0 <= v < 10**SEQ_DIGITS,
