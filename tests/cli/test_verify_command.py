@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -91,6 +92,26 @@ def test_contact_sheet_writes_a_picture(written: WrittenRun, pixlog_command: Com
         assert outcome.code == 0
         with Image.open(tmp_path / name) as sheet:
             assert outcome.out == f"wrote {tmp_path / name}, {sheet.width}×{sheet.height} pixels\n"
+
+
+def test_contact_sheet_says_what_it_cannot_show(
+    written: WrittenRun, pixlog_command: Command, tmp_path: Path
+) -> None:
+    """Images and masks that cannot be read are counted and the first is named; the rest is in the picture."""
+    mask = np.zeros((4, 4), np.uint8)
+    for step in range(4):
+        written.image("k", step, np.full((4, 4), step, np.uint8), masks={"pred": mask})
+    for path in sorted(written.path.rglob("*.mask.png"))[:2] + sorted(
+        (written.path / "media/images").glob("k_3_*.png")
+    ):
+        path.write_bytes(b"no PNG")
+    outcome = pixlog_command("contact-sheet", written.path, "-o", tmp_path / "sheet.png")
+    assert outcome.code == 1
+    assert outcome.out.startswith(f"wrote {tmp_path / 'sheet.png'}, ")
+    images, overlays = outcome.err.splitlines()
+    assert images.startswith("not shown: 1 image that cannot be read, the first: ")
+    assert "k_3_" in images
+    assert overlays.startswith("not shown: 2 overlays that cannot be read, the first: ")
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from pixlog.cli.choosing import KeyOption, RunArgument, StepOption, parse_steps
-from pixlog.cli.terminal import plain, progress_bar, results, spinner
-from pixlog.errors import InputError
+from pixlog.cli.terminal import count_text, messages, plain, printable, progress_bar, results, spinner
+from pixlog.errors import InputError, RunError
 from pixlog.reading.key_patterns import chosen_keys
 from pixlog.reading.run import Run
-from pixlog.sheet.contact_sheet import contact_sheet as make_contact_sheet
+from pixlog.reading.saved_image import SavedImage
+from pixlog.sheet.contact_sheet import sheet_of_rows
 
 
 def contact_sheet(
@@ -44,19 +45,33 @@ def contact_sheet(
     """
     with spinner("reading the manifest"):
         run = Run(run_dir)
+    names, chosen_steps = chosen_keys(run, keys), parse_steps(steps)
+    unreadable: dict[str, list[RunError]] = {"image": [], "overlay": []}
+
+    def note_image(_: SavedImage, error: RunError | None) -> None:
+        if error is not None:
+            unreadable["image"].append(error)
+
     with progress_bar("making thumbnails") as report:
-        sheet = make_contact_sheet(
+        sheet = sheet_of_rows(
             run,
-            chosen_keys(run, keys),
-            step=parse_steps(steps),
+            {key: run.rows(key, chosen_steps, state="saved") for key in names or run.keys()},
             max_images=max_images,
             thumb_px=thumb_px,
             columns=columns,
             overlays=overlays,
             progress=report,
+            on_image=note_image,
+            on_overlay=lambda _, error: unreadable["overlay"].append(error),
         )
     try:
         sheet.save(output)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot write {output}: {getattr(error, 'strerror', None) or error}") from error
     results().print(plain(f"wrote {output}, {sheet.width}×{sheet.height} pixels"), soft_wrap=True)
+    for noun, errors in unreadable.items():
+        if errors:
+            said = f"not shown: {count_text(len(errors), noun)} that cannot be read, the first: {errors[0]}"
+            messages().print(printable(said), style="red")
+    if any(unreadable.values()):
+        raise typer.Exit(1)
