@@ -146,6 +146,16 @@ def test_open_file_is_read_from_its_position(tmp_path: Path) -> None:
             assert rewound.data == PNG
 
 
+def test_refused_buffer_may_still_be_written() -> None:
+    """Who keeps the error of a refused BytesIO, and so its traceback, does not keep the file from growing."""
+    file = BytesIO(b"no image")
+    with pytest.raises(InputFileError) as refusal:
+        capture(file, copy=False)
+    file.seek(0)
+    file.write(b"something longer")
+    assert refusal.traceback
+
+
 def test_text_file_is_refused(tmp_path: Path) -> None:
     """A file opened as text says how to open it."""
     (tmp_path / "a.png").write_bytes(PNG)

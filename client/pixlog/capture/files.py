@@ -72,8 +72,11 @@ def from_file(file: Any) -> EncodedSource:
     if isinstance(file, TextIOBase):
         raise InputTypeError(f"{what} is open as text, expected a binary file: open(..., 'rb')")
     if isinstance(file, BytesIO):
-        rest = file.getbuffer()[file.tell() :]
-        return _from_content(bytes(rest) or file.getvalue(), what)
+        with (
+            file.getbuffer() as whole
+        ):  # which must not outlive this, in a traceback: the file could not grow any more
+            rest = bytes(whole[file.tell() :])
+        return _from_content(rest or file.getvalue(), what)
     try:
         data = _read_from_position(file)
     except (OSError, ValueError) as exc:
