@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -248,6 +249,26 @@ def test_recover_gives_every_answer_the_time_that_it_was_given(
     assert recover(run_dir, timeout_s=timeout_s).left == []
     assert {command for command, _ in asked} == {"recover", "status"}
     assert {given for _, given in asked} == {timeout_s}
+
+
+def test_recover_asks_the_next_daemon_where_one_was_about_to_end(
+    run_dir: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run's daemon is killed when it has accepted the question: another one is started and does it."""
+    spill_in(run_dir, runtime_dir)
+    killed: list[int] = []
+
+    def ask(path: Path, command: str, **arguments: Any) -> Header:
+        if not killed:
+            killed.append(daemons.the_daemon_of(runtime_dir).pid)
+            os.kill(killed[0], signal.SIGSTOP)
+            threading.Timer(0.5, os.kill, (killed[0], signal.SIGKILL)).start()
+        return request(path, command, **arguments)
+
+    monkeypatch.setattr("pixlog.reading.recover.request", ask)
+    assert recover(run_dir, timeout_s=scaled_s(60)).left == []
+    assert killed
+    assert len(pixlog.Run(run_dir).rows("k", state="saved")) > 1
 
 
 def run_in_terminal(command: list[str], seen: Callable[[bytes], None] = lambda shown: None) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pixlog.control import request
+from pixlog.control import HungUp, request
 from pixlog.environment import PIXLOG_HOST
 from pixlog.errors import ConnectError, PixlogError, RunDirError
 from pixlog.process_identity import is_alive
@@ -115,18 +115,36 @@ def recover(
     before = 0
     if socket_path is not None:
         before = _ended_count(_status(socket_path, run, timeout_s))
+        _ask(socket_path, run, timeout_s, of_other_hosts)
     elif spill.files():
-        dialer(str(run), "auto")(_START_S).close()
-        socket_path = socket_for(run)
+        socket_path = _ask_own_daemon(run, timeout_s, of_other_hosts)
     else:
         return Recovered()
-    request(socket_path, "recover", timeout_s=timeout_s, run_dir=str(run), of_other_hosts=of_other_hosts)
     status = _wait(socket_path, run, spill, timeout_s, progress)
     outcome = Recovered(_ended_count(status) - before, _left_in(spill, of_other_hosts))
     if status["queued"]:
         why = f"{status['queued']} calls are queued" + (f": {status['trouble']}" if status["trouble"] else "")
         outcome.left.append(Left(run, why))
     return outcome
+
+
+def _ask(socket_path: Path, run: Path, timeout_s: float, of_other_hosts: bool) -> None:
+    request(socket_path, "recover", timeout_s=timeout_s, run_dir=str(run), of_other_hosts=of_other_hosts)
+
+
+def _ask_own_daemon(run: Path, timeout_s: float, of_other_hosts: bool) -> Path:
+    """Start the run's own daemon, unless there is one, and ask it; ask the next where that was about to end."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        dialer(str(run), "auto")(_START_S).close()
+        socket_path = socket_for(run)
+        try:
+            _ask(socket_path, run, timeout_s, of_other_hosts)
+            return socket_path
+        except HungUp:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_S)
 
 
 def _wait(
