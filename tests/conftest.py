@@ -145,6 +145,14 @@ def runtime_dir(
 
 
 @pytest.fixture
+def directory() -> Iterator[Path]:
+    """Return a directory for a daemon's socket and log; its name is short, as sockets' names must be."""
+    directory = Path(tempfile.mkdtemp(prefix="pxd", dir="/tmp"))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
 def run_dir(tmp_path: Path) -> Path:
     """Return the path of a run directory that does not exist yet."""
     return tmp_path / "run"

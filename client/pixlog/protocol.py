@@ -45,7 +45,7 @@ from pixlog.errors import ProtocolError
 from pixlog.log_tail import TAIL_COUNT, TAIL_NBYTES, pack_tail, unpack_tail
 
 MAJOR = 1
-MINOR = 0
+MINOR = 1
 MAGIC = b"PX"
 
 PRELUDE = struct.Struct(">2sBBIQ")
@@ -71,6 +71,7 @@ class Kind(enum.IntEnum):
     ACK = 6
     CONTROL = 7
     REPLY = 8
+    FLUSH = 9
 
 
 _KINDS: dict[int, Kind] = {int(kind): kind for kind in Kind}

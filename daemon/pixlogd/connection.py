@@ -82,6 +82,7 @@ class Connection:
         self._mapped_nbytes = 0
         self._refused: set[int] = set()
         self._acks: list[Ack] = []
+        self._awaited_seq = -1
         self._settings = settings
         self._ack_timer: asyncio.TimerHandle | None = None
         self._closing = False
@@ -243,10 +244,24 @@ class Connection:
     def acknowledge(self, ack: Ack) -> None:
         """Send an acknowledgement, together with others of the next moment."""
         self._acks.append(ack)
-        if len(self._acks) >= self._settings.ack_batch:
+        if len(self._acks) >= self._settings.ack_batch or self._is_last_awaited(ack[0]):
             self._send_acks()
         elif self._ack_timer is None:
             self._ack_timer = self._loop.call_later(self._owner.ack_wait_s, self._send_acks)
+
+    def flush(self, seq: int) -> None:
+        """Let acknowledgements wait no more once every call up to ``seq`` has its row."""
+        self._awaited_seq = max(self._awaited_seq, seq)
+        if self._is_last_awaited(seq):
+            self._send_acks()
+
+    def _is_last_awaited(self, seq: int) -> bool:
+        """Whether somebody waits for this call, and no call that is waited for is unsettled any more."""
+        awaited = self._awaited_seq
+        if seq > awaited:
+            return False
+        assert self.record is not None
+        return not any(unsettled <= awaited for unsettled in self.record.unsettled)
 
     def welcome(self, limits: Header) -> None:
         """Let the client in, and send what it was to hear before."""

@@ -87,6 +87,13 @@ class Log(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Flush:
+    """Somebody waits for every call up to ``seq``."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Control:
     """A command of the ``pixlog`` tool."""
 
@@ -124,6 +131,11 @@ def parse_hello(header: Header) -> Hello:
 def parse_arena(header: Header) -> tuple[int, int]:
     """Return the number and the bytes of the arena that an ARENA header offers; raises ProtocolError."""
     return _natural(header, "arena", 1 << 31), _natural(header, "nbytes", 1 << 48)
+
+
+def parse_flush(header: Header) -> Flush:
+    """Check a FLUSH header; raises ProtocolError."""
+    return Flush(_natural(header, "seq", _LARGEST_SEQ))
 
 
 def parse_control(header: Header) -> Control:

@@ -24,7 +24,7 @@ from pixlog.writer_mark import safe_host
 from pixlogd.config.settings import Settings
 from pixlogd.connection import Connection, ack_wait_s
 from pixlogd.descriptors import most_files_at_rest
-from pixlogd.headers import Control, Hello, InArena, InSpill, Log
+from pixlogd.headers import Control, Flush, Hello, InArena, InSpill, Log
 from pixlogd.listener import Listener
 from pixlogd.metrics import MetricsServer
 from pixlogd.payload import Payload, SpilledPayload
@@ -124,6 +124,8 @@ class Server:
         match event:
             case Log():
                 self._on_log(connection, event)
+            case Flush():
+                connection.flush(event.seq)
             case Hello():
                 self._spawn(self._on_hello(connection, event))
             case Control():

@@ -1,6 +1,6 @@
 """One connection as a state machine: bytes and descriptors in, events out; no socket and no clock.
 
-    GREETING ── HELLO ──► OPENING ── welcome() ──► OPEN ── ARENA, LOG, LOG, ...
+    GREETING ── HELLO ──► OPENING ── welcome() ──► OPEN ── ARENA, LOG, LOG, FLUSH, ...
         │                    └────── refuse() ───► CLOSED
         └────── CONTROL ──► CONTROLLED ── reply() ──► CLOSED
 
@@ -19,11 +19,13 @@ from pixlog.errors import ProtocolError
 from pixlog.protocol import MAJOR, MINOR, Frame, FrameDecoder, Header, Kind, Limits, encode_head
 from pixlogd.headers import (
     Control,
+    Flush,
     Hello,
     Log,
     OtherVersion,
     parse_arena,
     parse_control,
+    parse_flush,
     parse_hello,
     parse_log,
 )
@@ -46,6 +48,7 @@ TRANSITIONS: dict[tuple[State, Kind], State] = {
     (State.GREETING, Kind.CONTROL): State.CONTROLLED,
     (State.OPEN, Kind.ARENA): State.OPEN,
     (State.OPEN, Kind.LOG): State.OPEN,
+    (State.OPEN, Kind.FLUSH): State.OPEN,
 }
 """What a peer may say in which state; a missing pair is a protocol error."""
 
@@ -67,7 +70,7 @@ class Broken:
     farewell: bytes
 
 
-Event: TypeAlias = Hello | ArenaOffer | Log | Control | Broken
+Event: TypeAlias = Hello | ArenaOffer | Log | Flush | Control | Broken
 
 
 class Session:
@@ -154,6 +157,8 @@ class Session:
                 return self._parse_arena(frame.header)
             case Kind.CONTROL:
                 return parse_control(frame.header)
+            case Kind.FLUSH:
+                return parse_flush(frame.header)
             case _:
                 most_nbytes = self._limits.payload_nbytes
                 return parse_log(frame.header, frame.payload, most_nbytes, frame.head_nbytes)

@@ -45,7 +45,7 @@ Connect = Callable[..., pixlog.Client]
         pytest.param(
             frame(Kind.WELCOME, {"version": [2, 0]}),
             VersionMismatch,
-            r"this client speaks protocol 1.0, the daemon \[2, 0\]: upgrade the older one",
+            r"this client speaks protocol 1.1, the daemon \[2, 0\]: upgrade the older one",
             id="welcomed by another version",
         ),
         pytest.param(

@@ -139,3 +139,33 @@ def test_rest_does_not_delay_a_new_connection_for_calls(
 
     wait_until(log_until_noticed, what="another connection")
     assert client.flush(timeout_s=scaled_s(20)) == 0
+
+
+def test_who_waits_tells_the_daemon_and_the_next_one(daemon: ScriptedDaemon, connect: Connect) -> None:
+    """FLUSH names the last call, once while nothing new is logged, and again when the connection is another."""
+    client = connect()
+    for _ in range(3):
+        client.log_image("k", image())
+    thread = threading.Thread(target=client.flush, args=(scaled_s(60),))
+    thread.start()
+    wait_until(lambda: daemon.flushes, what="a flush")
+    daemon.cut()
+    daemon.wait_for_logs(6)
+    wait_until(lambda: len(daemon.flushes) == 2, what="another flush")
+    daemon.acknowledge(range(3))
+    thread.join(scaled_s(20))
+    assert not thread.is_alive()
+    assert daemon.flushes == [2, 2]
+
+
+def test_daemon_of_the_version_before_is_not_told_who_waits(
+    daemon: ScriptedDaemon, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Protocol 1.0 has no FLUSH and would end the connection; waiting works without."""
+    monkeypatch.setattr("pixlogd.session.MINOR", 0)
+    daemon.acknowledges = True
+    client = connect()
+    client.log_image("k", image())
+    assert client.flush(scaled_s(20)) == 0
+    assert not daemon.flushes
+    assert not daemon.broken

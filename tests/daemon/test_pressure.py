@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,14 +24,6 @@ from wire_frames import frame, gray_pixels, hello_header, log_header
 from written_runs import gray
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """Return a directory for a daemon's socket, with a short name."""
-    directory = Path(tempfile.mkdtemp(prefix="pxd", dir="/tmp"))
-    yield directory
-    shutil.rmtree(directory)
 
 
 def assert_served(daemon: Daemon, run_dir: Path, count: int = 10) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import pixlog
-from pixlog.protocol import Kind
+from pixlog.protocol import MAJOR, MINOR, Kind
 from raw_peer import RawPeer
 from served import Daemon
 from waiting import wait_until
@@ -51,7 +51,7 @@ def test_welcome_says_the_limits(shared_daemon: Daemon, run_dir: Path) -> None:
     with RawPeer(shared_daemon.socket_path) as peer:
         welcome = peer.greet(run_dir)
     assert welcome.kind is Kind.WELCOME
-    assert welcome.header["version"] == [1, 0]
+    assert welcome.header["version"] == [MAJOR, MINOR]
     assert welcome.header["limits"].keys() == {"arenas", "arena_bytes", "payload_bytes"}
 
 
@@ -191,7 +191,7 @@ def test_client_of_another_version_hears_both(shared_daemon: Daemon, run_dir: Pa
         answer = peer.greet(run_dir, version=[2, 3])
         assert answer.kind is Kind.ERROR
         assert answer.header["code"] == "version"
-        assert "1.0" in answer.header["message"]
+        assert f"{MAJOR}.{MINOR}" in answer.header["message"]
         assert "2.3" in answer.header["message"]
 
 

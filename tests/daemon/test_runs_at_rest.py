@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,14 +18,6 @@ from waiting import wait_until
 
 LIMIT = 64
 SERVED = 80
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """Return a directory for a daemon's socket and log; its name is short, as sockets' names must be."""
-    path = Path(tempfile.mkdtemp(prefix="pxd", dir="/tmp"))
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixlog.errors import ProtocolError
-from pixlog.protocol import Kind, Limits
+from pixlog.protocol import MAJOR, MINOR, Kind, Limits
 from pixlogd.headers import Control, Hello, InArena, InSpill, parse_hello, parse_log
 from pixlogd.session import ArenaOffer, Broken, Session, State
 from wire_frames import CLIENT, decode, frame, gray_pixels, hello_header, log_header
@@ -86,7 +86,7 @@ def test_hello_of_another_version_is_refused_by_name(version: object) -> None:
     session = Session(Limits())
     (event,) = feed_all(session, frame(Kind.HELLO, hello_header("/run", version=version)))
     assert isinstance(event, Broken)
-    assert "this daemon speaks protocol 1.0, the client " in event.message
+    assert f"this daemon speaks protocol {MAJOR}.{MINOR}, the client " in event.message
     (farewell,) = decode(event.farewell)
     assert farewell.header["code"] == "version"
 
@@ -103,6 +103,8 @@ def test_hello_of_a_later_minor_version_is_taken() -> None:
         (Kind.ARENA, {"arena": -1, "nbytes": 1}, "arena is -1"),
         (Kind.ARENA, {"arena": 0, "nbytes": 1 << 48}, f"nbytes is {1 << 48}, expected"),
         (Kind.LOG, {}, "seq is None, expected a whole number"),
+        (Kind.FLUSH, {}, "seq is None, expected a whole number"),
+        (Kind.FLUSH, {"seq": 10**12}, f"seq is {10**12}, expected a whole number"),
         (Kind.LOG, log_header(-1), "seq is -1, expected a whole number"),
         (Kind.LOG, {**log_header(0), "seq": 10**12}, f"seq is {10**12}, expected a whole number"),
         (Kind.LOG, {**log_header(0), "seq": 1.0}, "seq is 1.0, expected a whole number"),

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixlog.protocol import Kind, Limits
-from pixlogd.headers import Control, Hello, Log
+from pixlog.protocol import MAJOR, MINOR, Kind, Limits
+from pixlogd.headers import Control, Flush, Hello, Log
 from pixlogd.session import TRANSITIONS, ArenaOffer, Broken, Event, Session, State
 from wire_frames import decode, frame, gray_pixels, hello_header, log_header, split_at
 
@@ -22,8 +22,15 @@ SOUND_FRAMES = {
     Kind.ACK: frame(Kind.ACK, {"rows": []}),
     Kind.CONTROL: frame(Kind.CONTROL, {"command": "status"}),
     Kind.REPLY: frame(Kind.REPLY, {}),
+    Kind.FLUSH: frame(Kind.FLUSH, {"seq": 0}),
 }
-EVENT_TYPES = {Kind.HELLO: Hello, Kind.ARENA: ArenaOffer, Kind.LOG: Log, Kind.CONTROL: Control}
+EVENT_TYPES = {
+    Kind.HELLO: Hello,
+    Kind.ARENA: ArenaOffer,
+    Kind.LOG: Log,
+    Kind.CONTROL: Control,
+    Kind.FLUSH: Flush,
+}
 
 
 def feed(session: Session, stream: bytes, descriptors: tuple[int, ...] = ()) -> list[Event]:
@@ -111,7 +118,7 @@ def test_farewell_says_what_was_wrong() -> None:
     assert isinstance(event, Broken)
     (farewell,) = decode(event.farewell)
     assert farewell.kind is Kind.ERROR
-    assert farewell.header == {"code": "protocol", "message": event.message, "version": [1, 0]}
+    assert farewell.header == {"code": "protocol", "message": event.message, "version": [MAJOR, MINOR]}
 
 
 def test_session_refuses_with_a_code() -> None:
@@ -130,7 +137,7 @@ def test_session_welcomes_and_replies_once() -> None:
     """WELCOME carries version and limits and opens; REPLY carries the answer and closes."""
     session = session_in(State.OPENING)
     (said,) = decode(session.welcome({"arenas": 3}))
-    assert (said.kind, said.header) == (Kind.WELCOME, {"version": [1, 0], "limits": {"arenas": 3}})
+    assert (said.kind, said.header) == (Kind.WELCOME, {"version": [MAJOR, MINOR], "limits": {"arenas": 3}})
     assert session.state is State.OPEN
     session = session_in(State.CONTROLLED)
     (said,) = decode(session.reply({"pid": 1}))

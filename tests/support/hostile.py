@@ -232,15 +232,15 @@ def _exchange_frames(rng: random.Random, sentences: list[Sentence]) -> None:
 
 
 def _add_frame(rng: random.Random, sentences: list[Sentence]) -> None:
-    kind = rng.choice((*Kind, 0, 9, 255))
+    kind = rng.choice((*Kind, 0, 10, 255))
     header: Header = rng.choice(
-        ({}, {"command": "status"}, {"command": "recover"}, {"rows": []}, {"version": [1, 0]})
+        ({}, {"command": "status"}, {"command": "recover"}, {"rows": []}, {"version": [1, 0]}, {"seq": 3})
     )
     sentences.insert(rng.randrange(len(sentences) + 1), Sentence(kind, header, rng.choice((b"", b"p"))))
 
 
 def _change_kind(rng: random.Random, sentences: list[Sentence]) -> None:
-    _change(rng, sentences, kind=lambda _: rng.choice((*Kind, 0, 9, 255)))
+    _change(rng, sentences, kind=lambda _: rng.choice((*Kind, 0, 10, 255)))
 
 
 def _change_payload(rng: random.Random, sentences: list[Sentence]) -> None:

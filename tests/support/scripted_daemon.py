@@ -15,7 +15,7 @@ from typing import Any
 
 from pixlog.errors import ProtocolError
 from pixlog.protocol import Header, Kind, Limits, encode_head
-from pixlogd.headers import Hello, InArena, InSpill, Log
+from pixlogd.headers import Flush, Hello, InArena, InSpill, Log
 from pixlogd.payload import MappedArena
 from pixlogd.session import ArenaOffer, Broken, Event, Session, State
 from waiting import scaled_s
@@ -43,6 +43,7 @@ class ScriptedDaemon:
         self.hellos: list[Hello] = []
         self.logs: list[Log] = []
         self.pixels: dict[int, bytes] = {}
+        self.flushes: list[int] = []
         self.broken: list[str] = []
         self._changed = threading.Condition()
         self._connections: list[_Connection] = []
@@ -122,6 +123,8 @@ class ScriptedDaemon:
                     self.logs.append(event)
                     # A connection that was broken off may be read to its end after the next one said all again.
                     self.pixels[event.seq] = connection.pixels_of(event) or self.pixels.get(event.seq, b"")
+                case Flush(seq):
+                    self.flushes.append(seq)
                 case Broken(message):
                     self.broken.append(message)
                 case _:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from pixlog.protocol import Frame, FrameDecoder, Header, Kind, Limits, encode_head
+from pixlog.protocol import MAJOR, MINOR, Frame, FrameDecoder, Header, Kind, Limits, encode_head
 
 CLIENT: Final = "00000000000000aa"
 DECODER_SCRATCH_NBYTES: Final = 256 * 1024
@@ -20,7 +20,7 @@ def frame(kind: Kind, header: Header, payload: bytes = b"") -> bytes:
 def hello_header(run_dir: object, /, **changed: Any) -> Header:
     """Return the header of a HELLO; ``changed`` replaces entries, and leaves out those that are ``...``."""
     header = {
-        "version": [1, 0],
+        "version": [MAJOR, MINOR],
         "client": CLIENT,
         "run_dir": str(run_dir),
         "rank": 0,

@@ -7,8 +7,6 @@ import json
 import re
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,14 +36,6 @@ def section(title: str) -> str:
     match = re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^#{{1,3}} |\Z)", TEXT, re.MULTILINE | re.DOTALL)
     assert match is not None, title
     return match[2]
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """Return a directory for a daemon's socket, with a short name."""
-    directory = Path(tempfile.mkdtemp(prefix="pxn", dir="/tmp"))
-    yield directory
-    shutil.rmtree(directory)
 
 
 def test_page_lists_every_kind_and_version() -> None:

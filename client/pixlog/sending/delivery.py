@@ -354,6 +354,7 @@ class Delivery:
                     pending.late = None
                     messages.append((pending.buffers(), None))
             link.bring_up(messages)
+            ledger.flush_anew()
             ledger.leave()
 
     def on_writable(self) -> None:
@@ -381,6 +382,7 @@ class Delivery:
             self._ledger.enter()
             fresh = self._reservations.grow_ahead()
             self._packing.unpack()
+            self._ledger.flush()
             wants_spill = self._spill_ahead.is_wanted()
             self._ledger.leave()
         for arena in fresh:

@@ -98,6 +98,7 @@ class Ledger:
         self._settled_lock = threading.RLock()
         self._settled = threading.Condition(self._settled_lock)
         self._waiter_count = 0
+        self._flushed_seq = -1
 
     # The critical section
 
@@ -272,6 +273,17 @@ class Ledger:
         if self._waiter_count:
             with self._settled_lock:
                 self._settled.notify_all()
+
+    def flush(self) -> None:
+        """Locked: where somebody waits, have the daemon acknowledge at once what was accepted so far."""
+        seq = self.next_seq - 1
+        if self._waiter_count and seq > self._flushed_seq:
+            self._flushed_seq = seq
+            self.link.flush(seq)
+
+    def flush_anew(self) -> None:
+        """Locked: the daemon is another, to which nothing of that was said."""
+        self._flushed_seq = -1
 
     def is_patient(self) -> bool:
         """Whether nobody waits for acknowledgements, nor is short of the memory that they set free."""

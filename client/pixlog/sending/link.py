@@ -40,6 +40,7 @@ _RETRY_MOST_S = 5.0
 _IDLE_S = 1.0
 _REST_S = 0.25
 _RECONNECT_TIMEOUT_S = 30.0
+_FLUSH_MINOR = 1  # of the protocol's versions, the first that has FLUSH
 
 Message: TypeAlias = tuple[Sequence[Buffer], int | None]
 """The buffers of one frame, and a descriptor to pass with it."""
@@ -79,6 +80,7 @@ class Link:
         self.resting = False
         self.reconnect_count = 0
         self.limits: Header = {}
+        self._minor = 0
         self._owner = owner
         self._dial = dial
         self._lock = lock
@@ -136,10 +138,12 @@ class Link:
                 f"this client speaks protocol {MAJOR}.{MINOR}, the daemon {version}: upgrade the older one and "
                 f"restart the daemon with  pixlog stop"
             )
+        minor = version[1] if len(version) > 1 else 0
         limits = frame.header.get("limits", {})
         if not isinstance(limits, dict) or any(type(limit) is not int for limit in limits.values()):
             raise ConnectError(f"the daemon's limits are {limits!r}, expected whole numbers by name")
         self.limits = limits
+        self._minor = minor if type(minor) is int else 0
 
     def receive_one(self, sock: socket.socket, deadline: float) -> Frame:
         """Receive the next frame of a handshake; what comes in one breath with it is kept for the thread."""
@@ -217,6 +221,11 @@ class Link:
                 self.send_queue()
         if self._queue:
             self.wake()
+
+    def flush(self, seq: int) -> None:
+        """Locked: tell the daemon that somebody waits for all calls up to ``seq``, if it is one that understands it."""
+        if self._minor >= _FLUSH_MINOR:
+            self.send([encode_head(Kind.FLUSH, {"seq": seq})])
 
     def break_off(self) -> None:
         """Locked: give the connection up; the thread makes another."""

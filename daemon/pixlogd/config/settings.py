@@ -77,9 +77,9 @@ class Settings:
     )
     ack_interval_ms: float = setting(
         20.0,
-        Duration(0, 1000),
-        "Milliseconds that an acknowledgement may wait for others to ride with it; among more than 16 clients "
-        "longer, in proportion, but not more than ten times as long.",
+        Duration(0, 60_000),
+        "Milliseconds that an acknowledgement may wait for others to ride with it, unless somebody waits for what is "
+        "still on its way; among more than 16 clients longer, in proportion, but not more than ten times as long.",
     )
     ack_batch: int = setting(
         128, Whole(1, 65_536), "Acknowledgements that are sent at once without waiting any longer."
