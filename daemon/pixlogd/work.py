@@ -33,6 +33,8 @@ log = logging.getLogger("pixlogd")
 
 _OURS_TO_FAIL = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EFBIG, errno.EISDIR, errno.ENOTDIR})
 """Errors that trying again will not cure: the image fails.  Every other error of writing is waited out."""
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors of opening a file that say nothing of the file: this process, or the machine, is short of something."""
 MOST_READS: Final = 10
 """How often a call is tried whose pixels, or the earlier image that it points at, cannot be read."""
 _MOST_CRASHES = 2
@@ -193,6 +195,8 @@ def _process_one(entry: Entry, settings: Settings, ready: _Ready | None) -> Fini
         try:
             rendered = render(header, buffers_of(header, entry.payload, _read_memory), defaults, run.library)
         except OSError as exc:
+            if exc.errno in _SHORTAGES and exc.filename is not None:
+                raise
             raise _Unread(exc) from exc
         encoded = time.perf_counter()
         encode_s = encoded - began

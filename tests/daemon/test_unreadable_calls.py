@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from pixlogd.config.settings import Settings
 from pixlogd.payload import SpilledPayload
 from pixlogd.pipeline import Pipeline
 from pixlogd.rundir.open_run import Entry, OpenRun
+from pixlogd.work import MOST_READS
 from wire_frames import CLIENT, gray_pixels, log_header
 
 OTHER = "f" * 16
@@ -114,3 +117,30 @@ def test_waiting_calls_are_not_compared_with_each_other(
         asyncio.run(bring_to_end(spilled, lambda _: None))
         assert run.tally.failed == 200
     assert not compared
+
+
+@pytest.mark.parametrize("shortage", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_what_a_daemon_cannot_open_for_a_shortage_of_its_own_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shortage: int
+) -> None:
+    """Calls are not given up over descriptors or memory that the daemon lacks, however often it tries, and say why."""
+    monkeypatch.setattr(pipeline_module, "_REST_FIRST_S", 0.001)
+    monkeypatch.setattr(pipeline_module, "_REST_MOST_S", 0.001)
+    spill_path = tmp_path / f"{CLIENT}-0000.frames"
+    spill_path.write_bytes(gray_pixels(0))
+    troubles: list[str | None] = []
+    open_file = os.open
+
+    def open_when_tired(path: os.PathLike[str], *args: int, **options: int) -> int:
+        if path == spill_path and len(troubles) < 3 * MOST_READS:
+            troubles.append(run.trouble)
+            raise OSError(shortage, os.strerror(shortage), path)
+        return open_file(path, *args, **options)
+
+    with open_run(tmp_path / "run") as run:
+        spilled, _ = calls_of(run, spill_path)
+        monkeypatch.setattr(os, "open", open_when_tired)
+        asyncio.run(bring_to_end(spilled, lambda _: None))
+        assert (run.tally.saved, run.tally.failed) == (2, 0)
+        assert troubles[1:] == [os.strerror(shortage)] * (3 * MOST_READS - 1)
+        assert run.trouble is None
