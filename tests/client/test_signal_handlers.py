@@ -178,6 +178,29 @@ def test_waiting_between_the_sections_of_a_call_waits(
     assert states == ["saved"]
 
 
+def test_waiting_for_room_that_the_interrupted_call_has_ends_at_once(
+    daemon: ScriptedDaemon, connect: Connect, on_signal: OnSignal, strike: Strike
+) -> None:
+    """Under "block" a handler's image that finds no room is accepted after the call that it came between."""
+    daemon.acknowledges = True
+    client = connect(on_full="block", buffer_bytes=4 << 20)
+    client.log_image("first", image(0)).wait(scaled_s(20))
+    told: list[object] = []
+
+    def wait() -> None:
+        receipt = client.log_image("handler", image(2, 3_000_000))
+        told.extend([receipt.wait(), client.flush(timeout_s=3600) > 0, receipt.state, receipt])
+
+    on_signal(wait)
+    strike(delivery, "copy_into")
+    client.log_image("k", image(1, 3_000_000))
+    assert client.flush(timeout_s=scaled_s(20)) == 0
+    *said, receipt = told
+    assert said == [False, True, "pending"]
+    assert isinstance(receipt, pixlog.Receipt)
+    assert receipt.state == "saved"
+
+
 def test_client_closed_while_a_bad_call_is_refused_raises_nothing(
     daemon: ScriptedDaemon, connect: Connect, on_signal: OnSignal, strike: Strike
 ) -> None:

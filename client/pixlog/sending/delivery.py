@@ -426,7 +426,12 @@ class Delivery:
         return unsent + len(self._deferred) + len(self._arrivals) + self._ledger.packed.count
 
     def wait(self, predicate: Callable[[], bool], timeout_s: float | None) -> bool:
-        """Wait until ``predicate`` holds; return whether it does: see :meth:`Ledger.wait`."""
+        """Wait until ``predicate`` holds; return whether it does: see :meth:`Ledger.wait`.
+
+        In the middle of a call of this thread it does not wait for deferred ones: their room may be that call's.
+        """
+        if len(self._deferred) and _submits_among_callers() > 0:
+            return predicate()
         return self._ledger.wait(predicate, timeout_s)
 
     def is_settled(self) -> bool:
@@ -475,9 +480,14 @@ class Delivery:
 
 def _interrupts_another() -> bool:
     """Whether the call that asks runs in the middle of another of its thread, between two of that one's sections."""
+    return _submits_among_callers() > 1
+
+
+def _submits_among_callers() -> int:
+    """Return how many calls of this thread are being submitted."""
     frame: FrameType | None = sys._getframe()
     depth = 0
     while frame is not None:
         depth += frame.f_code is Delivery.submit.__code__
         frame = frame.f_back
-    return depth > 1
+    return depth
