@@ -155,6 +155,8 @@ class Client:
         self._is_child = False
         self._ended = False
         self._exit_timeout_s = CLOSE_TIMEOUT_S
+        self._leaving: tuple[int, float] | None = None
+        """The thread that ends the delivery, and when it is over at the latest."""
         identity: Header = {
             "version": [MAJOR, MINOR],
             "client": self.id,
@@ -365,7 +367,7 @@ class Client:
         Calls that are still pending stay with the daemon, which goes on saving them, and those that it was not sent
         are written to the run directory's spill, which takes up to a fifth of ``timeout_s`` more (at least 0.7 s, at
         most 10 s); a warning says how many.  On a terminal, progress is shown after two seconds.  A second call does
-        nothing.
+        nothing.  A process that ends while another thread closes waits for that.
 
         Where a signal handler or a destructor calls it in the middle of a log call, it returns at once, and the client
         is closed, with all this, as soon as the handler has returned and that call has accepted its image.  If the
@@ -389,11 +391,15 @@ class Client:
             if not self._is_child:
                 self._wait_showing_progress(deadline)
         finally:  # Ctrl-C ends the waiting, not the orderly end
+            now = time.monotonic()
+            stop_s = max(_STOP_S, min(1.0, deadline - now))
+            leave_s = max(_LEAVE_S, min(_LEAVE_MOST_S, _LEAVE_SHARE * timeout_s))
+            if not self._is_child:
+                self._leaving = (threading.get_ident(), now + 2 * stop_s + leave_s + _LEAVE_S)
             self._ended = True
             _unclosed.discard(self)
             if not self._is_child:
-                stop_s = max(_STOP_S, min(1.0, deadline - time.monotonic()))
-                delivery.close(stop_s, max(_LEAVE_S, min(_LEAVE_MOST_S, _LEAVE_SHARE * timeout_s)))
+                delivery.close(stop_s, leave_s)
                 if delivery.pending_count:
                     log.warning(
                         "pixlog: closed after %.3g s with %d images not yet saved; the daemon goes on with those it "
@@ -404,6 +410,12 @@ class Client:
                         self.run_dir / "spill",
                     )
         return delivery.stats()
+
+    def _close_at_exit(self) -> None:
+        """Close, or wait for the thread that is closing already: it would end with the process."""
+        self.close(self._exit_timeout_s)
+        if self._leaving is not None and self._leaving[0] != threading.get_ident():
+            self._delivery.wait_for_end(self._leaving[1] - time.monotonic())
 
     def _close_elsewhere(self, timeout_s: float) -> None:
         """Close on another thread, since what is waited for is the work of this one; the process ends after it."""
@@ -481,7 +493,7 @@ def _abandon_all() -> None:
 def _close_all() -> None:
     with contextlib.ExitStack() as stack:  # each is closed, though Ctrl-C ends the waiting for another
         for client in list(_clients):
-            stack.callback(client.close, client._exit_timeout_s)
+            stack.callback(client._close_at_exit)
 
 
 def _send_before_multiprocessing_ends() -> None:

@@ -80,6 +80,28 @@ _SCRIPTS = {
         train()
         print(50)
         """,
+    "daemon thread in the middle of close()": """
+        import os, signal, sys, threading, time
+        import numpy as np, pixlog
+        from pixlog.control import request
+        from pixlog.rendezvous import socket_for
+        from pixlog.sending import delivery
+        client = pixlog.connect(sys.argv[1])
+        daemon = request(socket_for(sys.argv[1]), "status", timeout_s=60)["pid"]
+        os.kill(daemon, signal.SIGSTOP)
+        for step in range(2000):
+            client.log_image("image", np.zeros((8, 8), np.uint8), step=step, meta="m" * 3000)
+        leave, leaving = delivery.leave_unsent, threading.Event()
+        def leave_slowly(*args):
+            leaving.set()
+            time.sleep(0.3)
+            leave(*args)
+            os.kill(daemon, signal.SIGCONT)
+        delivery.leave_unsent = leave_slowly
+        threading.Thread(target=client.close, args=(0,), daemon=True).start()
+        leaving.wait()
+        print(2000)
+        """,
     "os._exit": """
         import os, sys
         import numpy as np, pixlog

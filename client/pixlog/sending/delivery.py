@@ -434,6 +434,10 @@ class Delivery:
             return predicate()
         return self._ledger.wait(predicate, timeout_s)
 
+    def wait_for_end(self, timeout_s: float) -> None:
+        """Wait until another thread is through with :meth:`close`."""
+        self._ledger.wait(lambda: self._ledger.ended, timeout_s)
+
     def is_settled(self) -> bool:
         """Whether nothing is pending; without the lock, so it looks first where calls come from.
 
