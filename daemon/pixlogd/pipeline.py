@@ -39,6 +39,7 @@ _SMALL_COMPILED_NBYTES = 128 * 1024  # for PNG where the encoder's compiled part
 _MOST_SMALL = 2  # one in work and one that waits
 _LOCK_FREE_TYPES = frozenset({"webp", "avif"})  # a single long call each, whatever the size
 _EARLY_S = 0.02
+_UNSAID_S = 0.2
 _REST_FIRST_S = 0.2
 _REST_MOST_S = 5.0
 
@@ -266,6 +267,9 @@ class Pipeline:
         if outcome.early:
             self._early += outcome.early
             self._loop.call_later(_EARLY_S, self._try_again)
+        if outcome.unsaid:
+            self._early += outcome.unsaid
+            self._loop.call_later(_UNSAID_S, self._try_again)
         if outcome.unread:
             self._unread.update(outcome.unread)
             tried_count = max(1, outcome.unread[0].unread_count)

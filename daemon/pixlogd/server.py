@@ -151,8 +151,11 @@ class Server:
 
     def _on_left(self, record: ClientRecord) -> None:
         """Forget a client that is gone and of which nothing is on its way any more, and see what it spilled."""
+        recovery = self.recovery.recover(
+            record.run
+        )  # begun before it is forgotten: calls may wait for its images
         record.run.forget(record)
-        self._spawn(self.recovery.recover(record.run))
+        self._spawn(recovery)
 
     async def _on_hello(self, connection: Connection, hello: Hello) -> None:
         run_dir = Path(hello.run_dir)

@@ -23,7 +23,7 @@ from pixlogd.rendering.exchange import LARGEST_NBYTES
 from pixlogd.rendering.media_file import EarlierFile, MediaFile
 from pixlogd.rendering.render import Rendered, render
 from pixlogd.rendering.worker_process import Lane, WorkerGone
-from pixlogd.rundir.library import NotThereYet
+from pixlogd.rundir.library import NotThereYet, StillToCome
 from pixlogd.rundir.manifest import FORMAT_VERSION, encode_row
 from pixlogd.rundir.open_run import Ack, Entry
 from pixlogd.rundir.recall import recall_one
@@ -59,8 +59,8 @@ class Finished:
 class Outcome:
     """What became of a batch.
 
-    ``early`` are the calls that point at an image which is not in the manifest yet, ``unread`` those that could not
-    be read, ``stalled`` those that the disk would not take, ``suspects`` those that crashed a worker process; all are
+    ``early`` are the calls that point at an image which is not in the manifest yet, ``unsaid`` those that point at one
+    which the daemon has not been given yet, ``unread`` those that could not be read, ``stalled`` those that the disk would not take, ``suspects`` those that crashed a worker process; all are
     to be tried again, the last in another worker process and alone.  ``gone`` says what ended the worker process,
     where it did.
     """
@@ -72,6 +72,7 @@ class Outcome:
     suspects: list[Entry] = field(default_factory=list)
     gone: WorkerGone | None = None
     unread: list[Entry] = field(default_factory=list)
+    unsaid: list[Entry] = field(default_factory=list)
 
 
 class _Unread(Exception):
@@ -119,6 +120,11 @@ def process(batch: Sequence[Entry], settings: Settings, lane: Lane | None = None
                     exc.reason,
                 )
                 outcome.unread.append(entry)
+        except StillToCome as exc:
+            if entry.client.run.may_wait_for(entry, exc.client):
+                outcome.unsaid.append(entry)
+            else:
+                outcome.finished.append(_failed(entry, str(exc)))
         except NotThereYet:
             if entry.last_try:
                 outcome.finished.append(

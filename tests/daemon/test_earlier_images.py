@@ -22,7 +22,7 @@ OTHER = "00000000000000bb"
 
 
 def _library(run_dir: Path, *, on_its_way: bool = False) -> Library:
-    return Library(run_dir, lambda client, seq: on_its_way)
+    return Library(run_dir, lambda client, seq: on_its_way, lambda client, seq: False)
 
 
 @pytest.mark.parametrize(

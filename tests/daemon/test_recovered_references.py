@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from accounting import check_accounts
-from daemon_rooms import open_run, recovered_in
+from daemon_rooms import client_of, entry_of, open_run, recovered_in
 from pixlog.protocol import Header, Kind
+from pixlogd.config.settings import Settings
+from pixlogd.pipeline import Pipeline
+from pixlogd.rundir.open_run import Entry, OpenRun
+from pixlogd.rundir.recovery import Recovery
 from pixlogd.rundir.spill_files import NOT_WRITTEN
 from wire_frames import CLIENT, frame, gray_pixels, hello_header, log_header
 
@@ -58,3 +62,75 @@ def test_reference_to_a_call_that_is_lost_fails_alone(tmp_path: Path) -> None:
     rows = check_accounts(tmp_path / "run").rows
     assert rows[CLIENT, 0]["reason"] == NOT_WRITTEN
     assert f"the earlier call {CLIENT}/0" in rows[CLIENT, 1]["reason"]
+
+
+async def recovered_beside(run: OpenRun, entries: Sequence[Entry]) -> None:
+    """Recover a run while calls of clients that are here wait; none of them is over before the recovery begins."""
+    pipeline = Pipeline(Settings(encode_workers=1), lambda: None, lambda _: None)
+    recovering = Recovery(pipeline, "node1", "node1-1").recover(run)
+    for entry in entries:
+        pipeline.accept(entry)
+    pipeline.dispatch()
+    assert not await pipeline.drain(0.1)
+    assert (run.tally.saved, run.tally.failed) == (0, 0)
+    await recovering
+    assert await pipeline.drain(60)
+    pipeline.stop()
+    await pipeline.finish()
+    await run.manifest.close()
+
+
+def test_reference_of_a_client_that_is_here_waits_for_the_spill_of_one_that_is_gone(tmp_path: Path) -> None:
+    """An image that a closed client left in its spill is shown by others once it is saved."""
+    with open_run(tmp_path / "run") as run:
+        write(tmp_path / "run" / "spill", f"{CLIENT}-left-0000.frames", [log_header(1), reference(2, 1)])
+        here = client_of(run, client=OTHER)
+        asyncio.run(recovered_beside(run, [entry_of(here, reference(0, 1)), entry_of(here, reference(1, 2))]))
+        assert (run.tally.saved, run.tally.failed) == (4, 0)
+    rows = check_accounts(tmp_path / "run").rows
+    assert len({row["files"][0]["path"] for row in rows.values()}) == 1
+
+
+def test_reference_fails_when_the_spill_is_gone_without_what_it_points_at(tmp_path: Path) -> None:
+    """A call that no file holds is waited for as long as there are files of its client, and no longer."""
+    with open_run(tmp_path / "run") as run:
+        write(tmp_path / "run" / "spill", f"{CLIENT}-left-0000.frames", [log_header(1)])
+        here = client_of(run, client=OTHER)
+        asyncio.run(recovered_beside(run, [entry_of(here, reference(0, 7))]))
+        assert (run.tally.saved, run.tally.failed) == (1, 1)
+    rows = check_accounts(tmp_path / "run").rows
+    assert rows[OTHER, 0]["reason"] == f"the earlier call {CLIENT}/7 is not in this run"
+
+
+def test_references_that_wait_for_each_other_over_the_spill_come_to_an_end(tmp_path: Path) -> None:
+    """A call in the spill that shows one which waits for a call of the same spill that is lost fails with it."""
+    with open_run(tmp_path / "run") as run:
+        lost = log_header(1, items=[], buffers=[], state="failed", reason=NOT_WRITTEN)
+        crossing = reference(2, 0, client=OTHER)
+        write(tmp_path / "run" / "spill", f"{CLIENT}-by-node1-1-1.frames", [lost, crossing])
+        here = client_of(run, client=OTHER)
+        asyncio.run(recovered_beside(run, [entry_of(here, reference(0, 1))]))
+        assert (run.tally.saved, run.tally.failed) == (0, 3)
+    assert len(check_accounts(tmp_path / "run").rows) == 3
+
+
+def test_reference_waits_for_a_call_that_a_client_which_is_here_has_still_to_say(tmp_path: Path) -> None:
+    """Receipts may be handed from one client to another, and the second may be heard first."""
+
+    async def say_late(run: OpenRun) -> None:
+        pipeline = Pipeline(Settings(encode_workers=1), lambda: None, lambda _: None)
+        pipeline.accept(entry_of(client_of(run, client=OTHER), reference(0, 0)))
+        first = entry_of(client_of(run), log_header(0))
+        pipeline.dispatch()
+        assert not await pipeline.drain(0.1)
+        assert first.client.known.add(0)
+        pipeline.accept(first)
+        pipeline.dispatch()
+        assert await pipeline.drain(60)
+        pipeline.stop()
+        await pipeline.finish()
+        await run.manifest.close()
+
+    with open_run(tmp_path / "run") as run:
+        asyncio.run(say_late(run))
+        assert (run.tally.saved, run.tally.failed) == (2, 0)

@@ -64,6 +64,26 @@ def test_what_an_ending_daemon_leaves_of_a_closed_client_is_saved_while_its_proc
     assert len(check_accounts(run_dir).saved) == COUNT
 
 
+def test_image_that_a_closed_client_left_in_its_spill_is_shown_by_another(
+    run_dir: Path, runtime_dir: Path
+) -> None:
+    """A receipt outlives its client: a second client points at images that the daemon was not sent yet."""
+    with pixlog.connect(run_dir) as other:
+        first = pixlog.connect(run_dir)
+        first.log_image("first", np.zeros((4, 4), np.uint8))
+        first.flush()
+        with daemons.stopped(daemons.the_daemon_of(runtime_dir)):
+            meta = "m" * 3000  # so that the socket does not take all of them
+            receipts = [
+                first.log_image("k", np.zeros((4, 4), np.uint8), step=step, meta=meta) for step in range(2500)
+            ]
+            first.close(timeout_s=0.1)
+            assert first._delivery.left_count >= COUNT
+            shown = [other.log_image("shown", pixlog.Image.ref(receipt)) for receipt in receipts[-COUNT:]]
+        assert other.flush(scaled_s(60)) == 0
+        assert {receipt.state for receipt in shown} == {"saved"}, shown[0].reason
+
+
 def test_client_that_did_not_wait_to_be_let_in_is_not_taken_for_connected(
     run_dir: Path, runtime_dir: Path
 ) -> None:

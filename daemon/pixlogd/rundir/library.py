@@ -30,6 +30,14 @@ class NotThereYet(Exception):
     """The image that a call points at is still on its way to the manifest."""
 
 
+class StillToCome(NotThereYet):
+    """The image that a call points at was logged, and this daemon has not been given it yet."""
+
+    def __init__(self, client: str, seq: int) -> None:
+        super().__init__(f"the earlier call {client}/{seq} is not in this run")
+        self.client = client
+
+
 class _Home(NamedTuple):
     """Where content that may be shared lives, or is about to."""
 
@@ -41,12 +49,19 @@ class _Home(NamedTuple):
 class Library:
     """The stored images of one run.  Called from worker threads.
 
-    ``is_on_its_way`` says whether a call, by client and number, is accepted here and not yet in the manifest.
+    ``is_on_its_way`` says whether a call, by client and number, is accepted here and not yet in the manifest,
+    ``is_still_to_come`` whether one that has no row may be accepted here yet, or get its row from another daemon.
     """
 
-    def __init__(self, run_dir: Path, is_on_its_way: Callable[[str, int], bool]) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        is_on_its_way: Callable[[str, int], bool],
+        is_still_to_come: Callable[[str, int], bool],
+    ) -> None:
         self._run_dir = run_dir
         self._is_on_its_way = is_on_its_way
+        self._is_still_to_come = is_still_to_come
         self._lock = threading.Lock()
         self._by_call: OrderedDict[tuple[str, int], list[StoredImage]] = OrderedDict()
         self._homes: dict[tuple[str, str], _Home] | None = None
@@ -105,6 +120,9 @@ class Library:
         if self._is_on_its_way(client, seq):
             raise NotThereYet
         row = find_row(self._run_dir, client, seq)
+        if row is None and self._is_still_to_come(client, seq):
+            raise StillToCome(client, seq)
+        row = row or find_row(self._run_dir, client, seq)  # it may have come between the two looks
         if row is None:
             raise InputError(f"the earlier call {client}/{seq} is not in this run")
         images = list(_images_in(row))

@@ -12,7 +12,8 @@ from typing import TypeAlias
 
 from pixlog.errors import RunDirError
 from pixlog.served_clients import ServedClients
-from pixlog.writer_mark import own_mark
+from pixlog.spill_names import DAMAGED_SUFFIX, claimant
+from pixlog.writer_mark import is_abandoned, own_mark
 from pixlogd.config.settings import Settings
 from pixlogd.headers import Hello, Log
 from pixlogd.payload import Payload
@@ -131,7 +132,8 @@ class OpenRun:
         self.write_latency = Histogram()
         self.recovering = asyncio.Lock()
         self.recovery = RecoveryProgress()
-        self.library = Library(run_dir, self._is_on_its_way)
+        self.library = Library(run_dir, self._is_on_its_way, self._is_still_to_come)
+        self._host = writer.partition("-")[0]
 
     def client(self, hello: Hello) -> ClientRecord:
         """Return the record of the client that says ``hello``, made when it is new here."""
@@ -150,6 +152,28 @@ class OpenRun:
     def _is_on_its_way(self, client: str, seq: int) -> bool:
         record = self.clients.get(client)
         return record is not None and seq in record.unsettled
+
+    def _is_still_to_come(self, client: str, seq: int) -> bool:
+        """Whether a client has a call to say yet, or its spill holds calls that somebody is bringing to their end."""
+        record = self.clients.get(client)
+        if record is not None:
+            return seq not in record.known or seq in record.unsettled
+        for path in (self.run_dir / "spill").glob(f"{client}-*"):
+            if self.recovery.begun_count and not path.name.endswith(DAMAGED_SUFFIX):
+                return True
+            mark = claimant(path.name)
+            if mark is not None and is_abandoned(mark, self._host) is False:
+                return True
+        return False
+
+    def may_wait_for(self, entry: Entry, client: str) -> bool:
+        """Whether a call may wait for one that a client has still to say: not where that one waits for it."""
+        if entry.on_settled is not None or entry.client.hello.client == client:
+            return False
+        record = self.clients.get(client)
+        return not entry.last_try or not (
+            self.recovery.left_count or (record is not None and not record.idle)
+        )
 
     @property
     def queued(self) -> int:
