@@ -59,10 +59,10 @@ class Finished:
 class Outcome:
     """What became of a batch.
 
-    ``early`` are the calls that point at an image which is not in the manifest yet, ``unsaid`` those that point at one
-    which the daemon has not been given yet, ``unread`` those that could not be read, ``stalled`` those that the disk would not take, ``suspects`` those that crashed a worker process; all are
-    to be tried again, the last in another worker process and alone.  ``gone`` says what ended the worker process,
-    where it did.
+    To be tried again are those that wait for an earlier image, which is on its way to the manifest (``early``) or has
+    not been given to this daemon yet (``unsaid``), those that could not be read (``unread``), those that the disk would
+    not take (``stalled``), and those that crashed a worker process (``suspects``), these in another one and alone.
+    ``gone`` says what ended the worker process, where it did.
     """
 
     finished: list[Finished]

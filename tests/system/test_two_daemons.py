@@ -22,6 +22,7 @@ from pixlogd.payload import SpilledPayload
 from pixlogd.rundir.open_run import Entry
 from pixlogd.work import process
 from raw_peer import RawPeer
+from scripts import run_script
 from served import Daemon, serving
 from waiting import scaled_s, wait_until
 from wire_frames import CLIENT, frame, gray_pixels, hello_header, log_header
@@ -106,6 +107,43 @@ def test_call_that_another_daemon_saved_and_removed_gets_no_second_row(tmp_path:
     assert (elsewhere.line, elsewhere.ack) == (b"", (0, "saved", None, [saved["files"][0]["path"]], []))
     assert failed.ack[1] == "failed"
     assert b"is gone" in failed.line
+
+
+def test_images_in_the_spill_of_a_run_that_is_moved_are_saved_where_it_is_now(
+    tmp_path: Path, run_dir: Path, runtime_dir: Path
+) -> None:
+    """The daemon of the new place leaves them alone while their process lives; after that each is saved once."""
+    moved = run_dir.with_name("moved")
+    done = run_script(tmp_path / "script.py", _MOVES_ITS_RUN, run_dir, moved)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == COUNT
+    assert recover(moved, timeout_s=scaled_s(60)).left == []
+    old, new = check_accounts(run_dir), check_accounts(moved)
+    assert not set(old.saved) & set(new.saved)
+    assert len(old.saved) + len(new.saved) == COUNT + 2
+    assert all("is gone" in row["reason"] for row in old.rows.values() if row["state"] == "failed")
+
+
+_MOVES_ITS_RUN = f"""
+    import os, signal, sys
+    import numpy as np, pixlog
+    from pixlog.control import request
+    from pixlog.rendezvous import socket_for
+    run_dir, moved = sys.argv[1:]
+    client = pixlog.connect(run_dir, buffer_bytes="256KiB")
+    client.log_image("first", np.zeros((4, 4), np.uint8))
+    client.flush()
+    daemon = request(socket_for(run_dir), "status", timeout_s=60)["pid"]
+    os.kill(daemon, signal.SIGSTOP)
+    for step in range({COUNT}):
+        client.log_image("k", np.full((300, 300, 3), step, np.uint8), step=step)
+    os.rename(run_dir, moved)
+    other = pixlog.connect(moved)  # another daemon, which finds the spill of the first client
+    other.log_image("other", np.zeros((4, 4), np.uint8))
+    other.flush()
+    os.kill(daemon, signal.SIGCONT)
+    print(client.stats().spilled)
+"""
 
 
 def test_call_in_a_file_that_another_daemon_replays_is_waited_for(tmp_path: Path) -> None:
