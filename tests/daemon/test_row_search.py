@@ -70,7 +70,9 @@ def test_manifest_is_not_read_for_a_call_that_is_on_its_way(run_dir: Path) -> No
     """Whoever waits for an image asks again and again: that costs no search while the image's call has no row."""
     (run_dir / "manifest" / "unreadable.jsonl").mkdir(parents=True)
     with pytest.raises(NotThereYet):
-        Library(run_dir, lambda client, seq: True).find({"client": CLIENT, "seq": 1})
+        Library(run_dir, lambda client, seq: True, lambda client, seq: True).find(
+            {"client": CLIENT, "seq": 1}
+        )
 
 
 def test_call_is_on_its_way_until_it_is_settled(run_dir: Path) -> None:

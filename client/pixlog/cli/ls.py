@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from itertools import islice
@@ -30,6 +31,7 @@ from pixlog.cli.terminal import (
     results,
     spinner,
 )
+from pixlog.errors import RunError
 from pixlog.reading.key_patterns import chosen_keys
 from pixlog.reading.media_totals import MediaTotal
 from pixlog.reading.rows import Row, Rows
@@ -158,7 +160,7 @@ def _show_rows(run: Run, names: Sequence[str] | None, rows: Rows, limit: int) ->
             str(row.seq),
             f"[{_STATE_STYLES[row.state]}]{row.state}[/]",
             _pixels_text(row),
-            nbytes_text(sum(file.size for file in row.files)) if row.files else "",
+            _size_text(row),
             *([plain(_captions(row))] if has_captions else []),
             plain(_where_text(row)),
         )
@@ -192,6 +194,12 @@ def _pixels_text(row: Row) -> str:
     return f"{value['width']}×{value['height']}" + ("" if count is None else f" ×{count}")
 
 
+def _size_text(row: Row) -> str:
+    with contextlib.suppress(RunError):
+        return nbytes_text(sum(file.size for file in row.files)) if row.files else ""
+    return "?"
+
+
 def _captions(row: Row) -> str:
     value = row.value or {}
     captions = [value.get("caption"), *(value.get("captions") or ())]
@@ -201,7 +209,10 @@ def _captions(row: Row) -> str:
 def _where_text(row: Row) -> str:
     if row.state != "saved":
         return row.reason or ""
-    images = row.images
+    try:
+        images = row.images
+    except RunError as error:
+        return f"damaged: {error}"
     names = [image.file.relative_path if image.file else image.url or "" for image in images[:1]]
     more = [f"and {len(images) - 1} more"] if len(images) > 1 else []
     notes = [f"({'; '.join(row.notes)})"] if row.notes else []

@@ -46,7 +46,7 @@ def contact_sheet(
     with spinner("reading the manifest"):
         run = Run(run_dir)
     names, chosen_steps = chosen_keys(run, keys), parse_steps(steps)
-    unreadable: dict[str, list[RunError]] = {"image": [], "overlay": []}
+    unreadable: dict[str, list[RunError]] = {"image": [], "overlay": [], "row": []}
 
     def note_image(_: SavedImage, error: RunError | None) -> None:
         if error is not None:
@@ -63,6 +63,7 @@ def contact_sheet(
             progress=report,
             on_image=note_image,
             on_overlay=lambda _, error: unreadable["overlay"].append(error),
+            on_row=lambda _, error: unreadable["row"].append(error),
         )
     try:
         sheet.save(output)

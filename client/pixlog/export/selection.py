@@ -69,11 +69,14 @@ class Selection:
         self._progress = progress
 
     def scan(self) -> Iterator[Row]:
-        """Yield every row, in any state, in reading order, without counting."""
-        return iter(self._rows)
+        """Yield every row that ``rows()`` does, without counting."""
+        return (row for row in self._rows if _files_error(row) is None)
 
     def rows(self) -> Iterator[Row]:
-        """Yield every row, in any state, in reading order; count it and report progress."""
+        """Yield every row, in any state, in reading order; count it and report progress.
+
+        A saved row that does not say which files it has is left out, and counted.
+        """
         return self._counted(self._rows)
 
     def rows_by_step(self) -> Iterator[Row]:
@@ -98,6 +101,10 @@ class Selection:
                 self._progress(number, self.row_count)
             if row.state == "saved":
                 counts.saved_rows += 1
+                if (error := _files_error(row)) is not None:
+                    counts.left_out["the row does not say which files are its"] += 1
+                    self._add_example(row, str(error))
+                    continue
             else:
                 if row.state == "failed":
                     counts.failed_rows += 1
@@ -138,21 +145,19 @@ class Selection:
     def leave_out_overlay(self, image: SavedImage, error: RunError) -> None:
         """Count an overlay that cannot be read, of an image that is exported without it."""
         self.counts.overlays_left_out["its file cannot be read"] += 1
-        self._add_example(image, str(error))
+        self._add_example(image.row, str(error), image)
 
     def leave_out(self, image: SavedImage, reason: str, detail: str = "") -> None:
         """Count an image that was given out and cannot be exported; ``detail`` is only told of the first ones."""
         counts = self.counts
         counts.images -= image.file is not None
         counts.left_out[reason] += 1
-        self._add_example(image, detail or reason)
+        self._add_example(image.row, detail or reason, image)
 
-    def _add_example(self, image: SavedImage, detail: str) -> None:
+    def _add_example(self, row: Row, detail: str, image: SavedImage | None = None) -> None:
         if len(self.counts.examples) < _EXAMPLES:
-            row = image.row
-            self.counts.examples.append(
-                f"{row.key!r} step {row.step} rank {row.rank} image {image.index}: {detail}"
-            )
+            number = "" if image is None else f" image {image.index}"
+            self.counts.examples.append(f"{row.key!r} step {row.step} rank {row.rank}{number}: {detail}")
 
     def note(self, text: str, count: int = 1) -> None:
         """Count something that was changed on the way; equal texts are counted together."""
@@ -187,6 +192,16 @@ def select(
             f"{row.key!r} step {row.step} {row.state}: {row.reason}"
         )
     return Selection(opened, rows, progress)
+
+
+def _files_error(row: Row) -> RunError | None:
+    """Return what keeps the files of a saved row from being known."""
+    if row.state == "saved":
+        try:
+            _ = row.files
+        except RunError as error:
+            return error
+    return None
 
 
 def _nothing_fits(run: Run, keys: list[str] | None) -> str:

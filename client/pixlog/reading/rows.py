@@ -123,9 +123,15 @@ class Row:
 
     @property
     def files(self) -> tuple[MediaFile, ...]:
-        """Every media file of the row: images, previews, masks, boxes."""
+        """Every media file of the row: images, previews, masks, boxes.
+
+        Raises ``RunError`` where the manifest says something else than the format has there, as ``images`` does.
+        """
         if self._files is None:
-            self._files = tuple(media_file(self._run_dir, entry) for entry in self._fields.get("files") or ())
+            entries = self._fields.get("files") or []
+            if not isinstance(entries, list):
+                raise RunError(f"files of a row are a list, got {entries!r:.60}")
+            self._files = tuple(media_file(self._run_dir, entry) for entry in entries)
         return self._files
 
     @property

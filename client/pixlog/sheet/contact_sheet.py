@@ -18,7 +18,7 @@ import numpy as np
 
 from pixlog.errors import InputError, RunError
 from pixlog.reading.decoding import pillow
-from pixlog.reading.rows import Rows
+from pixlog.reading.rows import Row, Rows
 from pixlog.reading.run import Run
 from pixlog.reading.saved_image import SavedImage
 from pixlog.sheet.sheet_fonts import font
@@ -101,18 +101,20 @@ def sheet_of_rows(
     progress: Callable[[int, int], None] | None = None,
     on_image: Callable[[SavedImage, RunError | None], None] | None = None,
     on_overlay: Callable[[SavedImage, RunError], None] | None = None,
+    on_row: Callable[[Row, RunError], None] | None = None,
 ) -> pil_image.Image:
     """Return what ``contact_sheet`` does, of the saved rows of some keys of ``run``.
 
     ``on_image`` is called with each image that is on the sheet, and with what kept its pixels from being shown,
-    ``on_overlay`` with each of their overlays that cannot be read.
+    ``on_overlay`` with each of their overlays that cannot be read, ``on_row`` with each row that does not say which
+    images it has and is passed over.
     """
     image_module = pillow()
     if max_images < 1 or thumb_px < 16 or (columns is not None and columns < 1):
         raise InputError(
             f"max_images and columns are 1 or more, thumb_px is 16 or more; got {max_images}, {columns}, {thumb_px}"
         )
-    panels = _choose(rows_of_key, max_images)
+    panels = _choose(rows_of_key, max_images, on_row)
     if not panels:
         of_keys = f" of {', '.join(map(repr, rows_of_key))}" if rows_of_key else ""
         raise RunError(f"{run.path} has no saved images to show{of_keys}")
@@ -185,12 +187,20 @@ def _thumbnail(
         return None, error
 
 
-def _choose(rows_of_key: Mapping[str, Rows], max_images: int) -> list[_Panel]:
+def _choose(
+    rows_of_key: Mapping[str, Rows], max_images: int, on_row: Callable[[Row, RunError], None] | None
+) -> list[_Panel]:
     """Return what to show of each key that has images."""
     row_shares = _share_out(max_images, [len(rows) for rows in rows_of_key.values()])
     candidates: list[tuple[str, int, list[SavedImage]]] = []
     for (key, rows), share in zip(rows_of_key.items(), row_shares, strict=True):
-        images = [image for row in _spread(rows, share) for image in row.images]
+        images: list[SavedImage] = []
+        for row in _spread(rows, share):
+            try:
+                images += row.images
+            except RunError as error:
+                if on_row is not None:
+                    on_row(row, error)
         if images:
             candidates.append((key, len(rows), images))
     shares = _share_out(max_images, [len(images) for _, _, images in candidates])
