@@ -20,7 +20,6 @@ import select
 import socket
 import stat
 import sys
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from pixlog.environment import PIXLOG_CONFIG, PIXLOG_RUNTIME_DIR
 from pixlog.errors import ConfigError, ConnectError, MissingExtra, RunDirError
+from pixlog.section_lock import SectionLock
 
 if TYPE_CHECKING:
     import subprocess
@@ -195,7 +195,7 @@ def _let_go_of_inherited() -> None:
     Else the lock would outlive a parent that is killed, and the daemon would not see that its client is gone.
     """
     global _spawning
-    _spawning = threading.RLock()
+    _spawning = SectionLock()
     while _lock_fds:
         os.close(_lock_fds.pop())
     for sock in list(_dialed):
@@ -207,13 +207,13 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_parent() -> None:
-    if _spawning._is_owned():  # type: ignore[attr-defined]
+    if _spawning.owned:
         _spawning.release()
 
 
 _lock_fds: set[int] = set()
 _dialed: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-_spawning = threading.RLock()  # a signal handler may fork in the middle of it
+_spawning = SectionLock()  # a signal handler may fork in the middle of it
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_before_fork,
@@ -230,8 +230,12 @@ def start_daemon(run_dir: str, path: Path, deadline: float) -> None:
     """
     if not sys.executable:
         raise ConnectError("cannot start the daemon: sys.executable is empty; start  pixlogd serve  yourself")
-    with _spawning:
+    try:
+        _spawning.acquire()
         process, ready_fd = _spawn(run_dir, path)
+    finally:
+        if _spawning.owned:
+            _spawning.release()
     try:
         try:
             word = _read_word(ready_fd, deadline)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pytest
 
 import pixlog
+from middle_of_a_call import middle_of_a_call
 from pixlog.protocol import Kind, encode_head
 from pixlog.sending.pending import Pending
 from pixlog.sending.spill import Spill
@@ -257,7 +258,7 @@ def test_close_does_not_wait_for_room(daemon: ScriptedDaemon, connect: Connect, 
     daemon.listening = False
     daemon.cut()
     wait_until(lambda: not client._delivery._link.up)
-    with client._delivery._lock:  # as a signal handler finds it in the middle of another call
+    with middle_of_a_call(client):
         client.log_image("k", image(1, 200_000))
     assert client.close(timeout_s=0.1).pending == 2
     (path,) = (run_dir / "spill").iterdir()
@@ -325,7 +326,7 @@ def test_call_that_can_never_fit_does_not_wait(daemon: ScriptedDaemon, connect: 
     client = connect(buffer_bytes="256KiB", on_full="block", timeout_s=3600)
     client.log_image("k", image(0))
     client.log_image("k", image(1, 300_000))
-    with client._delivery._lock:  # as a signal handler finds it in the middle of another call
+    with middle_of_a_call(client):
         client.log_image("k", image(2, 300_000))
     reasons = [log.header.get("reason") for log in daemon.wait_for_logs(3)]
     assert reasons == [None, *["buffer full: 300000 bytes did not fit into buffer_bytes=262144"] * 2]

@@ -185,9 +185,10 @@ def test_child_that_comes_back_waits_for_no_thread_of_its_parent(connect: Connec
     taken, enough = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with lock:
-            taken.set()
-            enough.wait()
+        lock.acquire()
+        taken.set()
+        enough.wait()
+        lock.release()
 
     holder = threading.Thread(target=hold)
 
@@ -215,9 +216,10 @@ def test_child_that_comes_back_to_waiting_for_a_thread_of_its_parent_goes_on(
     fork.in_parent = enough.set
 
     def hold() -> None:
-        with lock:
-            taken.set()
-            enough.wait()
+        lock.acquire()
+        taken.set()
+        enough.wait()
+        lock.release()
 
     def strike_when_waiting() -> None:
         taken.wait()

@@ -13,6 +13,7 @@ import pytest
 
 import pixlog
 from host_device import HostDevice, host_device
+from middle_of_a_call import middle_of_a_call
 from pixlog.sending import arrivals
 from pixlog.sending.pending import Pending
 from pixlogd.rundir.spill_files import read_spill_file
@@ -107,7 +108,7 @@ def test_deferred_call_follows_what_it_points_at(
     """A call that a signal handler makes in the middle of another one waits for what it points at all the same."""
     client = connect()
     held = client.log_image("k", devices[0].take(image(0)))
-    with client._delivery._lock:  # as a signal handler finds it in the middle of another call
+    with middle_of_a_call(client):
         late = client.log_image("ref", pixlog.Image.ref(held))
     wait_until(lambda: late.seq > held.seq)
     client.log_image("k", image(1))

@@ -7,7 +7,6 @@ way to store colours, not a value, so palette files come back as RGB, or RGBA wh
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pixlog.errors import MissingExtra, RunError
+from pixlog.section_lock import SectionLock
 
 if TYPE_CHECKING:
     from PIL import Image as pil_image
@@ -26,7 +26,7 @@ _PIXELS_A_BYTE: Final = 10_000
 """More than any other file has: deflate makes 1032 bytes of one (zlib's ``algorithm.txt``), of 8 pixels at most.
 
 A damaged head may say billions of pixels, and whoever makes room for them is killed instead of getting an error."""
-_size_limit_lock = threading.Lock()
+_size_limit_lock = SectionLock()
 
 
 def pillow() -> Any:
@@ -91,7 +91,8 @@ def _opened(data: bytes, name: str, read: Callable[[pil_image.Image], _T]) -> _T
             return read(image.open(io.BytesIO(data)))
         except (image.DecompressionBombError, image.DecompressionBombWarning):
             # The limit guards against files of strangers; these were written by pixlog for the reader's user.
-            with _size_limit_lock:
+            try:
+                _size_limit_lock.acquire()
                 limit, image.MAX_IMAGE_PIXELS = image.MAX_IMAGE_PIXELS, None
                 try:
                     picture = image.open(io.BytesIO(data))
@@ -101,5 +102,8 @@ def _opened(data: bytes, name: str, read: Callable[[pil_image.Image], _T]) -> _T
                     return read(picture)
                 finally:
                     image.MAX_IMAGE_PIXELS = limit
+            finally:
+                if _size_limit_lock.owned:
+                    _size_limit_lock.release()
     except Exception as error:
         raise RunError(f"{name} does not decode: {str(error) or type(error).__name__}") from error

@@ -16,7 +16,6 @@ had a number are withdrawn or come back: what somebody keeps of the table is the
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -37,6 +36,7 @@ from pixlog.reading.segment_scan import (
     SegmentScanner,
     list_segments,
 )
+from pixlog.section_lock import SectionLock
 
 RowIds = npt.NDArray[np.int64]
 
@@ -62,7 +62,7 @@ class RowIndex:
         self._client_start_s: npt.NDArray[np.float64] = np.empty(0)
         self._orders: list[_KeyOrder] = []
         self._withdrawn: dict[int, int] = {}
-        self._lock = threading.RLock()
+        self._lock = SectionLock()
 
     @property
     def table(self) -> npt.NDArray[np.void]:
@@ -88,7 +88,8 @@ class RowIndex:
 
         A segment that cannot be read keeps no other back: its error is raised when the rest has been read.
         """
-        with self._lock:
+        try:
+            self._lock.acquire()
             for name in list_segments(self._manifest_dir):
                 if name not in self._segment_of_name:
                     segment = Segment(len(self.segments), self._manifest_dir / name)
@@ -107,14 +108,21 @@ class RowIndex:
             if first_error is not None:
                 raise first_error
             return range(first, self._row_count)
+        finally:
+            if self._lock.owned:
+                self._lock.release()
 
     def key_rows(self, key: str, step: StepSelector = None) -> RowIds:
         """Return the ids of the rows of ``key``, of the steps asked for, in reading order."""
         number = self.keys.known(key)
         if number is None or number >= len(self._orders):
             return np.empty(0, np.int64)
-        with self._lock:
+        try:
+            self._lock.acquire()
             return self._orders[number].select(self.table, self._client_start_s, step)
+        finally:
+            if self._lock.owned:
+                self._lock.release()
 
     def key_steps(self, key: str) -> npt.NDArray[np.int64]:
         """Return the distinct steps of ``key``, ascending."""
@@ -124,19 +132,27 @@ class RowIndex:
 
     def look_again(self, row_id: int) -> None:
         """Read on, and look whether the writer took the lines of the row's segment back; raise ``OSError``."""
-        with self._lock:
+        try:
+            self._lock.acquire()
             self.segments[self._table["segment"][row_id]].is_suspect = True
             self.refresh()
+        finally:
+            if self._lock.owned:
+                self._lock.release()
 
     def mark_unreadable(self, row_id: int, complaint: str) -> None:
         """Take a row out whose line turned out to be damaged, and say why."""
-        with self._lock:
+        try:
+            self._lock.acquire()
             if self._table["state"][row_id] == UNREADABLE:
                 return
             self._table["state"][row_id] = UNREADABLE
             segment = self.segments[self._table["segment"][row_id]]
             segment.problems.not_json += 1
             segment.problems.note(f"{segment.path.name}, byte {self._table['offset'][row_id]}: {complaint}")
+        finally:
+            if self._lock.owned:
+                self._lock.release()
 
     def _scan(self, segment: Segment) -> Iterator[npt.NDArray[np.void]]:
         try:

@@ -25,6 +25,7 @@ from typing import Final
 
 from pixlog.device.copies import DeviceBlock, DeviceCopy, Part, Unlock
 from pixlog.notices import Notices
+from pixlog.section_lock import SectionLock
 from pixlog.sending.arena import Arena, Region
 from pixlog.sending.gather import Move
 
@@ -101,7 +102,7 @@ class Arrivals:
     def __init__(self, on_arrived: Callable[[Sequence[tuple[int, Arrival]]], None], notices: Notices) -> None:
         self._on_arrived = on_arrived
         self._notices = notices
-        self._lock = threading.RLock()  # entered instead of the condition: see the ledger's
+        self._lock = SectionLock()  # taken instead of the condition: see the ledger's
         self._changed = threading.Condition(self._lock)
         self._fresh: dict[int, Arrival] = {}
         self._in_flight: dict[int, Arrival] = {}
@@ -119,7 +120,8 @@ class Arrivals:
 
     def watch(self, seq: int, arrival: Arrival) -> None:
         """Start the copies of a call soon, and tell when they are over; a second time, do nothing."""
-        with self._lock:
+        try:
+            self._lock.acquire()
             if seq in self._in_flight or self._end_at is not None:
                 return
             self._fresh[seq] = arrival
@@ -127,15 +129,22 @@ class Arrivals:
                 self._thread = threading.Thread(target=self._run, name="pixlog-device", daemon=True)
                 self._thread.start()
             self._changed.notify()
+        finally:
+            if self._lock.owned:
+                self._lock.release()
 
     def stop(self, timeout_s: float) -> None:
         """End the thread when everything has arrived, at the latest after ``timeout_s``.
 
         What has not arrived by then is not waited for, and keeps its memory for ever.
         """
-        with self._lock:
+        try:
+            self._lock.acquire()
             self._end_at = time.monotonic() + timeout_s
             self._changed.notify()
+        finally:
+            if self._lock.owned:
+                self._lock.release()
         if self._thread is not None:
             self._thread.join(timeout_s + _JOIN_S)
         if len(self):
@@ -156,15 +165,20 @@ class Arrivals:
         while self._take_fresh(pause_s):
             pause_s = _LOOK_FIRST_S if self._look() else min(2 * pause_s, _LOOK_MOST_S)
         if not len(self):
-            with _device_lock:
+            try:
+                _device_lock.acquire()
                 for _, unlock in self._unlocks.values():
                     if unlock is not None:
                         _quietly(unlock)
                 self._unlocks.clear()
+            finally:
+                if _device_lock.owned:
+                    _device_lock.release()
 
     def _take_fresh(self, pause_s: float) -> bool:
         """Wait for a fresh call, but not long while others are in flight; return whether to go on."""
-        with self._lock:
+        try:
+            self._lock.acquire()
             if self._in_flight and not self._fresh:
                 self._changed.wait(pause_s)
             while not (len(self) or self._end_at):
@@ -174,25 +188,36 @@ class Arrivals:
             self._in_flight |= self._fresh
             self._fresh.clear()
             return True
+        finally:
+            if self._lock.owned:
+                self._lock.release()
 
     def _look(self) -> bool:
         """Start what was not started, and hand back what has arrived; return whether anything had."""
-        with _device_lock:
+        try:
+            _device_lock.acquire()
             arrived = []
             for seq, arrival in self._in_flight.items():
                 if not arrival.started:
                     arrival.start(self._lock_pages, self._notices)
                 if arrival.over():
                     arrived.append((seq, arrival))
+        finally:
+            if _device_lock.owned:
+                _device_lock.release()
         if arrived:
             try:
                 self._on_arrived(arrived)
             except Exception as exc:
                 log.error("pixlog: images from a device could not be sent, trying again", exc_info=exc)
                 return False
-            with self._lock:
+            try:
+                self._lock.acquire()
                 for seq, _ in arrived:
                     del self._in_flight[seq]
+            finally:
+                if self._lock.owned:
+                    self._lock.release()
         return bool(arrived)
 
     def _lock_pages(self, arena: Arena, block: DeviceBlock) -> bool:
@@ -228,9 +253,8 @@ def _text(exc: Exception) -> str:
 
 # A fork while this thread is inside a framework would leave that framework's locks taken in the child for ever.
 
-_device_lock = threading.Lock()
+_device_lock = SectionLock()
 _holds_back = False
-_held = False
 
 
 def _hold_back_forks() -> None:
@@ -243,15 +267,14 @@ def _hold_back_forks() -> None:
 
 
 def _before_fork() -> None:
-    global _held
-    _held = _device_lock.acquire(timeout=_FORK_PATIENCE_S)
+    _device_lock.acquire(timeout=_FORK_PATIENCE_S)
 
 
 def _after_in_parent() -> None:
-    if _held:
+    if _device_lock.owned:
         _device_lock.release()
 
 
 def _after_in_child() -> None:
     global _device_lock
-    _device_lock = threading.Lock()
+    _device_lock = SectionLock()

@@ -65,5 +65,9 @@ class DeferredCalls:
 
     def _has_to_wait(self, pixels: Sequence[Pixels]) -> bool:
         ledger, nbytes = self._ledger, lay_out(pixels)[1]
-        with ledger.lock:
+        try:
+            ledger.lock.acquire()
             return ledger.pool.could_hold(nbytes) and not ledger.has_room(nbytes)
+        finally:
+            if ledger.lock.owned:
+                ledger.lock.release()

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -43,6 +42,7 @@ from pixlog.protocol import (
     PackedMap,
 )
 from pixlog.receipt import Receipt, State
+from pixlog.section_lock import SectionLock
 from pixlog.sending import held_calls
 from pixlog.sending.acceptance import accept, accept_plain
 from pixlog.sending.arena import SHARED_SUPPORTED, Arena, ArenaPool, Region
@@ -74,7 +74,7 @@ class Delivery:
     ) -> None:
         self._options = options
         self._notices = notices
-        self._lock = threading.RLock()
+        self._lock = SectionLock()
         self._opened = False
         self._in_child = False
         self._pool = ArenaPool(options.buffer_bytes, shared=SHARED_SUPPORTED, max_arenas=MAX_ARENAS)
@@ -95,8 +95,12 @@ class Delivery:
 
     def open(self, timeout_s: float) -> None:
         """Connect, pass the first arena and start the link's thread; raises ConnectError."""
-        with self._lock:
+        try:
+            self._lock.acquire()
             self._open(timeout_s)
+        finally:
+            if self._lock.owned:
+                self._lock.release()
         if SHARED_SUPPORTED and not self._pool.shared:
             log.info("pixlog: shared memory cannot be passed to this daemon; images travel inline")
 
@@ -108,7 +112,8 @@ class Delivery:
         A child may end by ``os._exit`` in the next moment, so under ``on_full="spill"`` its images go to the disk at
         once as long as no daemon can be reached.
         """
-        with self._lock:
+        try:
+            self._lock.acquire()
             if self._opened:
                 return
             self._opened = self._in_child = True
@@ -120,6 +125,9 @@ class Delivery:
                 pass_on(exc)
             finally:
                 self._link.ensure_started()
+        finally:
+            if self._lock.owned:
+                self._lock.release()
         self._notices.say()
 
     def _open(self, timeout_s: float) -> None:
@@ -161,7 +169,8 @@ class Delivery:
         self._patient_thread.stop()
         if finished:
             self._take_deferred()
-        with self._lock:
+        try:
+            self._lock.acquire()
             if ledger.ended:
                 return
             ledger.enter()
@@ -172,6 +181,9 @@ class Delivery:
             ledger.ended = True
             ledger.spill.close()
             self._pool.close()
+        finally:
+            if self._lock.owned:
+                self._lock.release()
 
     def abandon(self) -> None:
         """Let go of everything inherited, in a forked child: close descriptors, say nothing, wait for nobody.
@@ -232,13 +244,17 @@ class Delivery:
             return
         array = pixels[0] if len(pixels) == 1 else None
         if nbytes <= _COPIED_LOCKED_NBYTES and type(array) is np.ndarray:
-            with self._lock:
+            try:
+                self._lock.acquire()
                 self._ledger.enter()
                 region = self._reservations.take(nbytes)
                 if region is not None:
                     region.arena.put(region.offset, array)
                     accept(self._ledger, header, last, receipt, region, nbytes, (), behind)
                 self._ledger.leave()
+            finally:
+                if self._lock.owned:
+                    self._lock.release()
             if region is not None:
                 return
         give_up = self._ledger.given_up.append
@@ -258,13 +274,17 @@ class Delivery:
         nbytes = array.nbytes
         if 0 < nbytes <= _COPIED_LOCKED_NBYTES and not self._in_child and not self._owns_lock():
             ledger = self._ledger
-            with self._lock:
+            try:
+                self._lock.acquire()
                 ledger.enter()
                 region = self._reservations.take(nbytes)
                 if region is not None:
                     region.arena.put(region.offset, array)
                     accept_plain(ledger, header, step, receipt, region, nbytes)
                 ledger.leave()
+            finally:
+                if self._lock.owned:
+                    self._lock.release()
             if region is not None:
                 return
         self.submit(header, {"step": step, "time": time.time()}, (array,), receipt)
@@ -311,12 +331,16 @@ class Delivery:
         behind: Sequence[int] = (),
     ) -> None:
         ledger = self._ledger
-        with self._lock:
+        try:
+            self._lock.acquire()
             ledger.enter()
             accept(ledger, header, last, receipt, region, nbytes, moves, behind)
             if region is not None:
                 del ledger.reserved[receipt]
             ledger.leave()
+        finally:
+            if self._lock.owned:
+                self._lock.release()
 
     def pointed_at(self, items: Sequence[Header]) -> Sequence[int]:
         """Return the calls of this client that ``items`` point at, when any call may be held."""
@@ -344,7 +368,8 @@ class Delivery:
             f"the daemon was gone, connected to another; what was not saved is sent again. Why it went may be in "
             f"{ledger.identity['run_dir']}/daemon.log",
         )
-        with self._lock:
+        try:
+            self._lock.acquire()
             ledger.enter()
             messages: list[Message] = self._reservations.messages()
             for _, pending in sorted(ledger.pending.items()):
@@ -356,13 +381,20 @@ class Delivery:
             link.bring_up(messages)
             ledger.flush_anew()
             ledger.leave()
+        finally:
+            if self._lock.owned:
+                self._lock.release()
 
     def on_writable(self) -> None:
         """Send what waits, after repairing what may have been cut short in the middle of a frame."""
-        with self._lock:
+        try:
+            self._lock.acquire()
             self._ledger.enter()
             self._link.send_queue()
             self._ledger.leave()
+        finally:
+            if self._lock.owned:
+                self._lock.release()
 
     def on_frame(self, frame: Frame) -> None:
         """Settle what the daemon acknowledges."""
@@ -378,13 +410,17 @@ class Delivery:
     def on_idle(self) -> None:
         """Take in what signal handlers left, prepare memory ahead of need, and say what is to be said."""
         self._take_deferred()
-        with self._lock:
+        try:
+            self._lock.acquire()
             self._ledger.enter()
             fresh = self._reservations.grow_ahead()
             self._packing.unpack()
             self._ledger.flush()
             wants_spill = self._spill_ahead.is_wanted()
             self._ledger.leave()
+        finally:
+            if self._lock.owned:
+                self._lock.release()
         for arena in fresh:
             self._populate_soon(arena)
         if wants_spill:

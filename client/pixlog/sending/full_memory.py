@@ -87,7 +87,8 @@ class FullMemory:
         deadline = time.monotonic() + ledger.options.timeout_s
         while True:
             settled = ledger.counts.settled
-            with ledger.lock:
+            try:
+                ledger.lock.acquire()
                 ledger.enter()
                 region = self._reservations.take(nbytes)
                 if region is not None:
@@ -95,6 +96,9 @@ class FullMemory:
                 others = bool(ledger.pending or ledger.reserved)
                 hopeful = others and ledger.pool.could_hold(nbytes)
                 ledger.leave()
+            finally:
+                if ledger.lock.owned:
+                    ledger.lock.release()
             left_s = deadline - time.monotonic()
             if region is not None or not hopeful or left_s <= 0 or ledger.link.is_own_thread():
                 return region
@@ -131,7 +135,8 @@ class FullMemory:
             payload = gathered.data
         ledger, options = self._ledger, self._ledger.options
         refusal: str | None = None
-        with ledger.lock:
+        try:
+            ledger.lock.acquire()
             ledger.enter()
             last["seq"] = ledger.next_seq
             head = encode_head_of(Kind.LOG, header, last, nbytes)
@@ -160,4 +165,7 @@ class FullMemory:
                 ledger.admit(pending, nbytes)
                 ledger.counts.spilled += 1
             ledger.leave()
+        finally:
+            if ledger.lock.owned:
+                ledger.lock.release()
         return refusal

@@ -40,7 +40,8 @@ def pointed_at(ledger: Ledger, items: Sequence[Header]) -> Sequence[int]:
 
 def send_arrived(ledger: Ledger, arrived: Sequence[tuple[int, Arrival]]) -> None:
     """Send calls whose pixels have arrived, or failed rows in their place."""
-    with ledger.lock:
+    try:
+        ledger.lock.acquire()
         if ledger.ended:
             return
         ledger.enter()
@@ -53,6 +54,9 @@ def send_arrived(ledger: Ledger, arrived: Sequence[tuple[int, Arrival]]) -> None
             pending.arrival = None
             _send_late(ledger, seq, pending)
         ledger.leave()
+    finally:
+        if ledger.lock.owned:
+            ledger.lock.release()
 
 
 def _send_late(ledger: Ledger, seq: int, pending: Pending) -> None:

@@ -17,8 +17,8 @@ Interruption
     What other threads need the lock for, as they do for the end of the client, cannot be done in the middle of a
     section: it is put off until that one is left.
 
-    Of a condition, the lock is entered: Ctrl-C cannot strike there, but it can in ``Condition.__enter__`` and
-    ``__exit__``, which are written in Python, and then the lock would stay taken for ever.
+    Locks are taken as :mod:`pixlog.section_lock` says, so that none stays taken for ever.  Of a condition, the lock is
+    taken: in ``Condition.__enter__`` and ``__exit__``, which are written in Python, Ctrl-C may strike.
 
     Nothing is said to ``logging`` under the lock: a handler may itself log images.
 """
@@ -36,6 +36,7 @@ from pixlog.notices import Notices, kind_of
 from pixlog.options import ClientOptions
 from pixlog.protocol import LIMITS, Header
 from pixlog.receipt import Receipt
+from pixlog.section_lock import SectionLock
 from pixlog.sending.arena import ArenaPool, Region
 from pixlog.sending.arrivals import Arrivals
 from pixlog.sending.link import Link
@@ -62,7 +63,7 @@ class Ledger:
         identity: Header,
         run_dir: Path,
         options: ClientOptions,
-        lock: threading.RLock,
+        lock: SectionLock,
         pool: ArenaPool,
         link: Link,
         arrivals: Arrivals,
@@ -95,7 +96,7 @@ class Ledger:
         self._dirty = False
         self._put_off: tuple[int, Callable[[], object]] | None = None
         self._late_count = 0
-        self._settled_lock = threading.RLock()
+        self._settled_lock = SectionLock()
         self._settled = threading.Condition(self._settled_lock)
         self._waiter_count = 0
         self._flushed_seq = -1
@@ -241,7 +242,8 @@ class Ledger:
 
     def settle(self, rows: Sequence[Sequence[Any]]) -> None:
         """Settle the calls that the daemon acknowledges, and wake who waits for them."""
-        with self.lock:
+        try:
+            self.lock.acquire()
             self.enter()
             for seq, state, reason, paths, notes in rows:
                 pending = self.pending.get(seq)
@@ -266,13 +268,20 @@ class Ledger:
                     self.notices.note(kind, pending.receipt.key, note)
                 self.forget(seq)
             self.leave()
+        finally:
+            if self.lock.owned:
+                self.lock.release()
         self.wake_waiters()
 
     def wake_waiters(self) -> None:
         """Without the lock: have whoever waits look again, for calls were settled, or never will be."""
         if self._waiter_count:
-            with self._settled_lock:
+            try:
+                self._settled_lock.acquire()
                 self._settled.notify_all()
+            finally:
+                if self._settled_lock.owned:
+                    self._settled_lock.release()
 
     def flush(self) -> None:
         """Locked: where somebody waits, have the daemon acknowledge at once what was accepted so far."""
@@ -301,14 +310,18 @@ class Ledger:
         """
         if self.abandoned or self.owns_lock() or self.link.is_own_thread():
             return predicate()
-        with self._settled_lock:
+        try:
+            self._settled_lock.acquire()
             self._waiter_count += 1
-            self.link.wake()
             try:
+                self.link.wake()
                 self._settled.wait_for(lambda: predicate() or self.ended, timeout_s)
                 return predicate()
             finally:
                 self._waiter_count -= 1
+        finally:
+            if self._settled_lock.owned:
+                self._settled_lock.release()
 
     # Fork
 
@@ -319,7 +332,7 @@ class Ledger:
         """
         self.abandoned = self.ended = True
         for lock in (self.lock, self._settled_lock):
-            if not lock._is_owned():  # type: ignore[attr-defined]
+            if not lock.owned:
                 _free(lock)
         self.wake_waiters()
 

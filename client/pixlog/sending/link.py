@@ -30,6 +30,7 @@ from typing import Protocol, TypeAlias
 
 from pixlog.errors import ConnectError, PixlogError, ProtocolError, RunDirError, VersionMismatch
 from pixlog.protocol import MAJOR, MINOR, Buffer, Frame, FrameDecoder, Header, Kind, encode_head
+from pixlog.section_lock import SectionLock
 from pixlog.signal_exceptions import pass_on
 
 log = logging.getLogger("pixlog")
@@ -74,7 +75,7 @@ class LinkOwner(Protocol):
 class Link:
     """One connection at a time to one daemon."""
 
-    def __init__(self, owner: LinkOwner, dial: Dial, lock: contextlib.AbstractContextManager[object]) -> None:
+    def __init__(self, owner: LinkOwner, dial: Dial, lock: SectionLock) -> None:
         self.up = False
         self.stopping = False
         self.resting = False
@@ -318,17 +319,25 @@ class Link:
             except Exception as exc:
                 self._on_error(exc)
                 self._pause(retry_s)
-        with self._lock:
+        try:
+            self._lock.acquire()
             self._finished = True
             if self._deserted:
                 self.abandon()
+        finally:
+            if self._lock.owned:
+                self._lock.release()
 
     def _on_error(self, exc: Exception) -> None:
         """Begin a new connection after what should not happen; what happens after the owner's end is no matter."""
         if not self.stopping:
             log.error("pixlog: the connection's thread met an error; it reconnects", exc_info=exc)
-            with self._lock:
+            try:
+                self._lock.acquire()
                 self.break_off()
+            finally:
+                if self._lock.owned:
+                    self._lock.release()
 
     def _tend(self) -> None:
         """Wait for one round of events and handle it."""
@@ -370,8 +379,12 @@ class Link:
             count, frames = 0, []
         self._hear(frames)
         if not count:
-            with self._lock:
+            try:
+                self._lock.acquire()
                 self.break_off()
+            finally:
+                if self._lock.owned:
+                    self._lock.release()
 
     def _hear(self, frames: Iterable[Frame]) -> None:
         for frame in frames:
@@ -430,9 +443,13 @@ class Link:
         self.wake()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
-        with self._lock:
+        try:
+            self._lock.acquire()
             self._deserted = not self._finished
             return self._finished
+        finally:
+            if self._lock.owned:
+                self._lock.release()
 
     @property
     def waiting_count(self) -> int:

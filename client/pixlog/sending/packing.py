@@ -34,7 +34,8 @@ class Packing:
     def _pack(self) -> None:
         """Where nobody writes rows, make small what only waits for its own; the calls are over for their receipts."""
         ledger = self._ledger
-        with ledger.lock:
+        try:
+            ledger.lock.acquire()
             if ledger.ended:
                 return
             ledger.enter()
@@ -46,6 +47,9 @@ class Packing:
             elif ledger.link.waiting_count > _PATIENT_COUNT:
                 self._pack_queued()
             ledger.leave()
+        finally:
+            if ledger.lock.owned:
+                ledger.lock.release()
         ledger.wake_waiters()
 
     def _pack_blocks(self, over: Sequence[tuple[int, Pending]]) -> None:

@@ -51,12 +51,16 @@ class Reservations:
     def reserve(self, nbytes: int, receipt: Receipt) -> Region | None:
         """Take a region of ``nbytes`` for a call; None when the budget has no room for them."""
         ledger = self._ledger
-        with ledger.lock:
+        try:
+            ledger.lock.acquire()
             ledger.enter()
             region = self.take(nbytes)
             if region is not None:
                 ledger.reserved[receipt] = region
             ledger.leave()
+        finally:
+            if ledger.lock.owned:
+                ledger.lock.release()
         return region
 
     def take(self, nbytes: int) -> Region | None:
@@ -105,7 +109,8 @@ class Reservations:
     def hide(self, arena_id: object) -> None:
         """Stop using an arena as shared; what lies in it is said again, inline."""
         ledger = self._ledger
-        with ledger.lock:
+        try:
+            ledger.lock.acquire()
             ledger.enter()
             for arena in ledger.pool.arenas:
                 if arena.id == arena_id:
@@ -117,6 +122,9 @@ class Reservations:
                         pending.give_up(header, refusal)
             ledger.link.break_off()
             ledger.leave()
+        finally:
+            if ledger.lock.owned:
+                ledger.lock.release()
 
 
 def _arena_head(arena: Arena) -> bytes:
