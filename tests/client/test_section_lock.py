@@ -1,19 +1,15 @@
 """Ctrl-C behind the taking of a lock, while one waits for it, and behind its release by a condition.
 
-A signal is made to arrive in the very call, in C, that takes or releases: its handler runs where the interpreter next
-looks for signals.
+On Python 3.14 the first of these would leave a lock taken that is entered by ``with``.
 """
 
 from __future__ import annotations
 
-import _thread
-import operator
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +20,7 @@ from host_device import host_device
 from pixlog.section_lock import SectionLock
 from pixlog.sending import delivery
 from scripted_daemon import ScriptedDaemon
+from struck_locks import locks_that_can_be_struck, spare, strikes_of, struck
 from waiting import scaled_s, wait_until
 
 Connect = Callable[..., pixlog.Client]
@@ -33,42 +30,10 @@ LARGE = np.zeros((1000, 1000), np.uint8)  # is copied between two sections
 TOO_LARGE = np.zeros((3000, 1000), np.uint8)
 
 
-def struck(function: Callable[[], object]) -> Callable[[], object]:
-    """Return what, once, does ``function`` and has Ctrl-C arrive, with no moment in between for a handler to run."""
-    return partial(list, map(operator.call, (function, _thread.interrupt_main)))
-
-
-class StruckLock(SectionLock):  # type: ignore[misc]  # as there
-    """Is struck when the main thread takes it, after so many times that it was taken by it: see :data:`spared`."""
-
-    @property
-    def acquire(self) -> Any:
-        acquire = super().acquire
-        if spared is None or threading.current_thread() is not threading.main_thread():
-            return acquire
-        spare(spared - 1)
-        return struck(acquire) if spared is None else acquire
-
-
-spared: int | None = None
-"""How many times the locks may yet be taken before Ctrl-C; None for ever."""
-
-
-def spare(count: int) -> None:
-    """Have Ctrl-C strike when a lock is taken the next time after ``count`` others; below none, it has struck."""
-    global spared
-    spared = count if count >= 0 else None
-
-
 @pytest.fixture(autouse=True)
-def _ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Have Ctrl-C raise, and every client made of locks that can be struck."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    for module in ("delivery", "ledger", "arrivals"):
-        monkeypatch.setattr(f"pixlog.sending.{module}.SectionLock", StruckLock)
-    yield
-    spare(-1)
-    signal.signal(signal.SIGINT, before)
+def _locks() -> Iterator[None]:
+    with locks_that_can_be_struck("sending.delivery", "sending.ledger", "sending.arrivals"):
+        yield
 
 
 def assert_all_goes_on(client: pixlog.Client) -> None:
@@ -80,23 +45,6 @@ def assert_all_goes_on(client: pixlog.Client) -> None:
     thread.start()
     thread.join(scaled_s(20))
     assert told == [True]
-
-
-def strikes_of(work: Callable[[], object]) -> Iterator[int]:
-    """Do ``work`` again and again, struck at its first lock, at its second and so on; yield the number of each."""
-    number, was_struck = 0, True
-    while was_struck:
-        spare(number)
-        try:
-            work()
-        except KeyboardInterrupt:
-            assert spared is None
-            yield number
-            number += 1
-        else:
-            was_struck = spared is None
-            assert not was_struck, "an interrupt was swallowed"
-    spare(-1)
 
 
 @pytest.mark.parametrize("policy", ["drop_newest", "spill"])
