@@ -9,7 +9,7 @@ import pytest
 
 from pixlog.errors import InputError, InputTypeError, RunError
 from pixlog.reading.run import Run
-from written_runs import WrittenRun
+from written_runs import WrittenRun, line_of
 
 
 def test_run_lists_keys_sorted(written: WrittenRun) -> None:
@@ -81,6 +81,31 @@ def test_row_has_every_field_as_written(written: WrittenRun) -> None:
     assert (row.local_rank, row.world_size, row.host, row.pid) == (1, 4, "node1", 4242)
     assert row.notes == ["alpha dropped"]
     assert row.to_dict() == fields
+
+
+@pytest.mark.parametrize(
+    ("again", "said"),
+    [
+        ('"step":"x"', "its step is 1 first and 'x' then"),
+        ('"step":7', "its step is 1 first and 7 then"),
+        ('"rank":null', "its rank is 0 first and None then"),
+        ('"key":"other"', "its key is 'k' first and 'other' then"),
+        ('"state":[]', "its state is 'saved' first and [] then"),
+        ('"seq":99', "no longer the row with seq 1 of client"),
+    ],
+)
+def test_row_that_says_a_field_twice_counts_as_damaged(tmp_path: Path, again: str, said: str) -> None:
+    """Where JSON takes another value than the index has, the row is skipped and named; one said alike is a row."""
+    run = WrittenRun(tmp_path / "run")
+    run.image("k", 0)
+    line = line_of(run.fields("k", 1))
+    run.append(line.replace(b'"host":', again.encode() + b',"host":'))
+    run.append(line_of(run.fields("k", 2)).replace(b'"host":', b'"step":2,"host":'))
+    opened = Run(run.path)
+    assert [row.step for row in opened.rows()] == [0, 2]
+    assert said in opened.problems.examples[0]
+    with pytest.raises(RunError, match="is damaged"):
+        Run(run.path).rows("k", 1)[0]
 
 
 def test_row_lacks_nothing_when_fields_are_absent(written: WrittenRun) -> None:

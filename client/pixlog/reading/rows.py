@@ -15,9 +15,11 @@ from pixlog.errors import InputError, RunError
 from pixlog.reading.meta_numbers import with_numbers
 from pixlog.reading.row_index import RowIds, RowIndex
 from pixlog.reading.row_lines import read_lines
+from pixlog.reading.row_table import RowTable
 from pixlog.reading.saved_image import SavedImage, images_of
 from pixlog.reading.stored_media import MediaFile, media_file
 
+_STATE_NAMES: Final = RowTable.STATE_NAMES
 COLUMNS: Final = ("step", "rank", "seq", "time")
 
 
@@ -167,9 +169,9 @@ class Row:
 class Rows(Sequence[Row]):
     """Rows that were asked for, in reading order.  Lines are read and parsed as iteration reaches them.
 
-    A line whose beginning looked like a row and whose rest is not JSON is found out only then; iteration skips
-    it, ``run.problems`` counts it, and an index that hits it raises ``RunError``.  With a ``where`` function,
-    ``len`` and indexing have to read every row once; iterating reads as it goes.
+    A line whose beginning looked like a row, and whose rest is not JSON or says otherwise, is found out only then;
+    iteration skips it, ``run.problems`` counts it, and an index that hits it raises ``RunError``.  With a ``where``
+    function, ``len`` and indexing have to read every row once; iterating reads as it goes.
     """
 
     def __init__(
@@ -228,7 +230,9 @@ class Rows(Sequence[Row]):
         row_id = int(self.ids[which])
         for _, row in self._read(np.array([row_id], np.int64)):
             return row
-        raise RunError(f"row {row_id} of {self._run_dir} is damaged: its line is not JSON")
+        raise RunError(
+            f"row {row_id} of {self._run_dir} is damaged: its line is not JSON, or says a field twice"
+        )
 
     def __repr__(self) -> str:
         return f"<Rows: {'some of ' if self._where else ''}{len(self._candidates)} rows of {self._run_dir}>"
@@ -241,27 +245,23 @@ class Rows(Sequence[Row]):
     def _read(self, ids: RowIds) -> Iterator[tuple[int, Row]]:
         where = self._where
         revision, table = self._index.revision, self._index.table
-        names, clients, seqs = self._index.clients.names, table["client"], table["seq"]
         for row_id, line in read_lines(self._index, ids):
-            identity = names[clients[row_id]], seqs[row_id]
-            fields, complaint = _parse(line, *identity)
+            fields, complaint = self._parse(line, table[row_id])
             if fields is None:
-                fields = self._parse_again(row_id, identity, revision, complaint)
+                fields = self._parse_again(row_id, revision, complaint)
                 if fields is None:
                     continue
             row = Row(fields, self._run_dir)
             if where is None or where(row):
                 yield row_id, row
 
-    def _parse_again(
-        self, row_id: int, identity: tuple[str, int], revision: int, complaint: str
-    ) -> dict[str, Any] | None:
+    def _parse_again(self, row_id: int, revision: int, complaint: str) -> dict[str, Any] | None:
         """Return the row from where its line is now; None if its writer took it back, or if it is damaged."""
         with contextlib.suppress(OSError, RunError):
             self._index.look_again(row_id)
         if self._index.revision != revision:
             for _, line in read_lines(self._index, np.array([row_id], np.int64)):
-                fields, complaint = _parse(line, *identity)
+                fields, complaint = self._parse(line, self._index.table[row_id])
                 if fields is not None:
                     return fields
                 break
@@ -270,13 +270,24 @@ class Rows(Sequence[Row]):
         self._index.mark_unreadable(row_id, complaint)
         return None
 
+    def _parse(self, line: bytes, indexed: npt.NDArray[np.void]) -> tuple[dict[str, Any] | None, str]:
+        """Return the fields of a line, or what keeps it from being the row that was indexed.
 
-def _parse(line: bytes, client: str, seq: int) -> tuple[dict[str, Any] | None, str]:
-    """Return the fields of a line, or what keeps it from being the row of this client and seq."""
-    try:
-        fields = json.loads(line)
-    except ValueError as error:
-        return None, f"not JSON ({error})"
-    if isinstance(fields, dict) and fields.get("seq") == seq and fields.get("client") == client:
+        A line may say a field twice: of the first the index knows, the last is what JSON says.
+        """
+        try:
+            fields = json.loads(line)
+        except ValueError as error:
+            return None, f"not JSON ({error})"
+        _, _, _, key, step, rank, client, seq, state, _ = indexed.item()
+        client = self._index.clients.names[client]
+        if not isinstance(fields, dict) or fields.get("seq") != seq or fields.get("client") != client:
+            return None, f"no longer the row with seq {seq} of client {client}"
+        key = self._index.keys.names[key]
+        said = fields.get("key"), fields.get("step"), fields.get("rank"), fields.get("state")
+        if said == (key, step, rank, _STATE_NAMES[state]):
+            return fields, ""
+        for name, first in (("key", key), ("step", step), ("rank", rank), ("state", _STATE_NAMES[state])):
+            if fields.get(name) != first:
+                return None, f"its {name} is {first!r} first and {fields.get(name)!r:.60} then"
         return fields, ""
-    return None, f"no longer the row with seq {seq} of client {client}"
