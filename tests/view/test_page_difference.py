@@ -61,7 +61,15 @@ FLOAT_PAIRS: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {
     "infinite-on-one-side": (_RAMP - 1, _with_left(-np.inf, _RAMP - np.float32(1.25))),
     "nan-on-both-sides": (_with_left(np.nan, _RAMP), _with_left(np.nan, _RAMP)),
     "nothing-finite": (_RAMP * np.float32(np.nan), _RAMP),
+    "one-bit": (_RAMP > 0.4, _RAMP > 0.5),
     "int32": ((_RAMP * 1e4).astype(np.int32), (_with_left(-3, _RAMP) * 1e4).astype(np.int32)),
+}
+
+
+UNLIKE_PAIRS: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {
+    "bool and uint8": (_RAMP > 0.4, (_RAMP * 255).astype(np.uint8)),
+    "uint8 and uint16": ((_RAMP * 255).astype(np.uint8), (_RAMP * 65535).astype(np.uint16)),
+    "uint8 and float32": ((_RAMP * 255).astype(np.uint8), _RAMP),
 }
 
 
@@ -69,9 +77,11 @@ FLOAT_PAIRS: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {
 def pairs_run(tmp_path_factory: pytest.TempPathFactory) -> WrittenRun:
     """Return a run with both images of each pair, under keys of their own."""
     run = WrittenRun(tmp_path_factory.mktemp("pairs") / "run")
-    for name, pair in (PAIRS | FLOAT_PAIRS).items():
+    for name, pair in (PAIRS | FLOAT_PAIRS | UNLIKE_PAIRS).items():
         for side, pixels in zip("ab", pair, strict=True):
-            run.image(f"{name}/{side}", 1, pixels, file_type="tiff" if name in FLOAT_PAIRS else "png")
+            run.image(f"{name}/{side}", 1, pixels, file_type="png" if name in PAIRS else "tiff")
+    for side, pixels in zip("ab", FLOAT_PAIRS["one-bit"], strict=True):
+        run.image(f"one-bit-png/{side}", 1, pixels)
     return run
 
 
@@ -109,7 +119,7 @@ def test_difference_in_the_page_is_that_of_diff(pairs_page: Page, pairs_run: Wri
     expect(facts).to_contain_text(f"{0 if told.state == 'same' else 50}.0 % of pixels differ")
 
 
-@pytest.mark.parametrize("name", list(FLOAT_PAIRS))
+@pytest.mark.parametrize("name", [*FLOAT_PAIRS, "one-bit-png"])
 def test_difference_of_floats_in_the_page_is_that_of_diff(
     pairs_page: Page, pairs_run: WrittenRun, name: str
 ) -> None:
@@ -123,6 +133,24 @@ def test_difference_of_floats_in_the_page_is_that_of_diff(
     expect(facts).to_contain_text(f"max {most} ")
     expect(facts).to_contain_text(f"PSNR {psnr} ")
     assert ("max 0 " in facts.inner_text()) == (told.state == "same")
+
+
+@pytest.mark.parametrize("name", list(UNLIKE_PAIRS))
+def test_images_of_unlike_dtypes_are_not_compared(pairs_page: Page, pairs_run: WrittenRun, name: str) -> None:
+    """Levels of two scales have no difference: the page says what they are, as ``pixlog diff`` does."""
+    (told,) = pixlog.diff(pairs_run.path, key=f"{name}/a", key_b=f"{name}/b")
+    assert told.state == "dtype"
+    _show_difference(pairs_page, name)
+    expect(pairs_page.locator("#difference-facts")).to_have_text(f"kinds of values differ: {name}")
+
+
+@pytest.mark.parametrize("name", ["one-bit", "one-bit-png"])
+def test_difference_of_one_bit_images_is_white(pairs_page: Page, name: str) -> None:
+    """False and true are as far apart as can be: white at any gain, and black where they are the same."""
+    _show_difference(pairs_page, name)
+    scale = stage_scale(pairs_page)
+    wait_until(lambda: color_at(pairs_page, 20, 15, scale=scale, canvas=COMPARED) == [255, 255, 255])
+    assert color_at(pairs_page, 5, 1, scale=scale, canvas=COMPARED) == [0, 0, 0]
 
 
 def test_difference_in_alpha_is_seen_in_all_colors(pairs_page: Page) -> None:

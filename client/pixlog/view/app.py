@@ -35,12 +35,12 @@ from pixlog.view.open_runs import OpenRun
 from pixlog.view.packing import json_bytes, pack
 from pixlog.view.pictures import (
     mask_of,
+    packed_values,
     picture_png,
     shown_file,
     stored_file,
     thumbnail_bytes,
     thumbnail_file,
-    values_of,
 )
 from pixlog.view.row_json import overlays_json, row_json
 from pixlog.view.static_files import StaticFiles
@@ -159,10 +159,7 @@ class Viewer:
         return _packed(size, {"ids": ids.ravel()}, headers=_FOREVER)
 
     def values(self, request: Request) -> Response:
-        values = values_of(self._image(request))
-        height, width = values.shape[:2]
-        header = {"width": width, "height": height, "channels": values.shape[2] if values.ndim == 3 else 1}
-        return _packed(header, {"values": values.ravel()}, headers=_FOREVER)
+        return _octets(packed_values(self._image(request)), headers=_FOREVER)
 
     def media(self, request: Request) -> Response:
         image = self._image(request)
@@ -259,8 +256,11 @@ def _json(content: Any, status: int = 200, *, headers: dict[str, str] = _FRESH) 
 def _packed(
     header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], *, headers: Mapping[str, str]
 ) -> Response:
-    """Return a response with the packed arrays, deflated where that pays."""
-    body = pack(header, arrays)
+    return _octets(pack(header, arrays), headers=headers)
+
+
+def _octets(body: bytes, *, headers: Mapping[str, str]) -> Response:
+    """Return a response with packed arrays, deflated where that pays."""
     sent = dict(headers)
     if len(body) >= _DEFLATE_FROM_NBYTES:
         body = zlib.compress(body, 1)

@@ -21,6 +21,7 @@ from pixlog.reading.mask_pixels import mask_ids
 from pixlog.reading.saved_image import SavedImage
 from pixlog.reading.stored_media import ImageFile
 from pixlog.view.guarded_files import FileGone, is_shown_by_browsers, read_guarded
+from pixlog.view.packing import pack
 
 if TYPE_CHECKING:
     from PIL import Image as pil_image
@@ -90,10 +91,15 @@ def thumbnail_bytes(image: SavedImage, side_px: int) -> tuple[bytes, str]:
         return buffer.getvalue(), "image/webp"
 
 
-def values_of(image: SavedImage) -> npt.NDArray[Any]:
-    """Return the stored pixels, (H, W) or (H, W, C), as a dtype that JavaScript has."""
+def packed_values(image: SavedImage) -> bytes:
+    """Return the stored pixels for the page: width, height, channels, their dtype, and the values as one it has."""
     with _decoders:
-        return _for_javascript(array_of_pil(open_pil(stored_file(image))))
+        stored = array_of_pil(open_pil(stored_file(image)))
+        values = _for_javascript(stored)
+    height, width = values.shape[:2]
+    channels = values.shape[2] if values.ndim == 3 else 1
+    header = {"width": width, "height": height, "channels": channels, "dtype": stored.dtype.name}
+    return pack(header, {"values": values.ravel()})
 
 
 def mask_of(file: ImageFile) -> npt.NDArray[Any]:

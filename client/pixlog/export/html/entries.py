@@ -19,14 +19,13 @@ from pixlog.reading.rows import Row
 from pixlog.reading.saved_image import SavedImage
 from pixlog.reading.stored_media import MediaFile, parse_json
 from pixlog.view.guarded_files import is_shown_by_browsers, read_guarded
-from pixlog.view.packing import pack
 from pixlog.view.pictures import (
+    packed_values,
     picture_png,
     shown_file,
     stored_file,
     thumbnail_bytes,
     thumbnail_file,
-    values_of,
 )
 from pixlog.view.row_fields import FIELDS, meta_of
 from pixlog.view.row_json import overlays_json, plain_json, row_json
@@ -157,7 +156,4 @@ def _made(name: Any, known: Container[Any], make: Callable[[], bytes]) -> Conten
 
 
 def _values(image: SavedImage) -> bytes:
-    values = values_of(image)
-    height, width = values.shape[:2]
-    size = {"width": width, "height": height, "channels": values.shape[2] if values.ndim == 3 else 1}
-    return zlib.compress(pack(size, {"values": values.ravel()}), 1)
+    return zlib.compress(packed_values(image), 1)

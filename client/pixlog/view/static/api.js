@@ -118,7 +118,7 @@ export function getThumbnail(run, id, image, px) {
   return once(pictures, `thumbnail ${run}/${id}/${image.index}/${side}`, () => server.thumbnail(run, id, image.index, side));
 }
 
-/** Stored pixel values: {width, height, channels, values}. */
+/** Stored pixel values: {width, height, channels, dtype, values}; dtype is the name that NumPy has for the stored one. */
 export const getValues = (run, id, image) => once(values, `values ${run}/${id}/${image}`, () => server.values(run, id, image));
 
 /** Class ids of a mask: {width, height, ids}. */

@@ -5,6 +5,7 @@
 /** Compare two arrays of pixels; the picture shows the difference times `gain`, full white at the values' range. */
 export function difference(a, b, gain) {
   if (a.width !== b.width || a.height !== b.height) return { problem: `sizes differ: ${a.width}×${a.height} and ${b.width}×${b.height}` };
+  if (a.dtype !== b.dtype) return { problem: `kinds of values differ: ${a.dtype} and ${b.dtype}` };
   const { width, height } = a;
   const channels = Math.max(colors(a), colors(b));
   const hasAlpha = isTranslucent(a) || isTranslucent(b);
@@ -48,9 +49,9 @@ const level = ({ values, channels }, pixel, channel) => values[pixel * channels 
 
 const isTranslucent = ({ channels }) => channels === 2 || channels === 4;
 
-const OPAQUE = { u1: 255, u2: 65535 };
+const OPAQUE = { uint8: 255, uint16: 65535 };
 
-const alpha = (image, pixel) => (isTranslucent(image) ? image.values[(pixel + 1) * image.channels - 1] : (OPAQUE[image.valuesKind] ?? 1));
+const alpha = (image, pixel) => (isTranslucent(image) ? image.values[(pixel + 1) * image.channels - 1] : (OPAQUE[image.dtype] ?? 1));
 
 /** How far two values are apart: 0 for the same, NaN included, and without end where one alone is no finite number. */
 function apart(one, other) {
@@ -60,10 +61,10 @@ function apart(one, other) {
   return Number.isNaN(one) && Number.isNaN(other) ? 0 : Infinity;
 }
 
-/** The range of values that images could have: that of whole numbers' kind, 1 for others from 0 to 1, else what is used. */
+/** The range of values that images could have: that of whole numbers' dtype, 1 for others from 0 to 1, else what is used. */
 function rangeOf(a, b) {
-  const whole = a.valuesKind === b.valuesKind && /^[ui]([124])$/.exec(a.valuesKind);
-  if (whole) return 256 ** Number(whole[1]) - 1;
+  const whole = /^u?int(8|16|32)$/.exec(a.dtype);
+  if (whole) return 2 ** Number(whole[1]) - 1;
   let [low, high] = [Infinity, -Infinity];
   for (const { values } of [a, b]) {
     for (const value of values) {

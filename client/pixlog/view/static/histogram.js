@@ -7,7 +7,7 @@ const BINS = 256;
 const CHANNEL_COLORS = { 1: ["#9a9a9a"], 2: ["#9a9a9a", "#c9a227"], 3: ["#e05a52", "#4fae63", "#4c8dd6"], 4: ["#e05a52", "#4fae63", "#4c8dd6", "#9a9a9a"] };
 
 /** Counts by channel and bin, and what the values are like: {low, high, bins, least, most, mean, nanCount}. */
-export function histogramOf({ values, channels, valuesKind }) {
+export function histogramOf({ values, channels, dtype }) {
   let [least, most, sum, nanCount] = [Infinity, -Infinity, 0, 0];
   for (const value of values) {
     if (Number.isFinite(value)) {
@@ -16,7 +16,7 @@ export function histogramOf({ values, channels, valuesKind }) {
       sum += value;
     } else nanCount++;
   }
-  const isByte = valuesKind === "u1";
+  const isByte = dtype === "uint8";
   const [low, high] = isByte ? [0, 255] : [least, most];
   const bins = Array.from({ length: channels }, () => new Float64Array(BINS));
   const scale = high > low ? (BINS - 1) / (high - low) : 0;

@@ -10,7 +10,6 @@ export function unpack(buffer) {
   for (const [name, kind, length] of packed.arrays) {
     const View = VIEWS[kind];
     packed[name] = new View(buffer, at, length);
-    packed[`${name}Kind`] = kind;
     at += Math.ceil((length * View.BYTES_PER_ELEMENT) / 8) * 8;
   }
   return packed;

@@ -206,10 +206,10 @@ function drawnValues(picture) {
   const { data } = context.getImageData(0, 0, width, height);
   let isOpaque = true;
   for (let pixel = 3; pixel < data.length && isOpaque; pixel += 4) isOpaque = data[pixel] === 255;
-  if (!isOpaque) return { width, height, channels: 4, values: new Uint8Array(data.buffer), valuesKind: "u1" };
+  if (!isOpaque) return { width, height, channels: 4, values: new Uint8Array(data.buffer), dtype: "uint8" };
   const colors = new Uint8Array(width * height * 3);
   for (let pixel = 0; pixel < width * height; pixel++) colors.set(data.subarray(4 * pixel, 4 * pixel + 3), 3 * pixel);
-  return { width, height, channels: 3, values: colors, valuesKind: "u1" };
+  return { width, height, channels: 3, values: colors, dtype: "uint8" };
 }
 
 export async function mask(run, id, index, group) {

@@ -6,7 +6,7 @@ const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 const CHANNELS = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
 const PALETTE = 3;
 
-/** Decode {width, height, channels, values, valuesKind}; null for what is no PNG, or an interlaced one. */
+/** Decode {width, height, channels, dtype, values}; null for what is no PNG, or an interlaced one. */
 export async function decodePng(bytes, inflate) {
   if (!SIGNATURE.every((one, at) => bytes[at] === one)) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -31,7 +31,7 @@ export async function decodePng(bytes, inflate) {
   if (color === PALETTE) return colored(samples, palette, alpha, width, height);
   // Pillow gives gray levels below 8 bits as they look; those of 1 bit it takes for false and true.
   if (bits === 2 || bits === 4) for (let at = 0; at < samples.length; at++) samples[at] *= bits === 4 ? 17 : 85;
-  return { width, height, channels, values: samples, valuesKind: bits === 16 ? "u2" : "u1" };
+  return { width, height, channels, values: samples, dtype: bits === 16 ? "uint16" : bits === 1 ? "bool" : "uint8" };
 }
 
 /** Undo the filters in place and return the lines without their filter bytes. */
@@ -87,5 +87,5 @@ function colored(samples, palette, alpha, width, height) {
     for (let part = 0; part < 3; part++) values[pixel * channels + part] = palette[number * 3 + part];
     if (alpha) values[pixel * 4 + 3] = alpha[number] ?? 255;
   }
-  return { width, height, channels, values, valuesKind: "u1" };
+  return { width, height, channels, values, dtype: "uint8" };
 }
