@@ -52,6 +52,8 @@ def test_classes_keep_entries_in_order() -> None:
         ([{"id": 1, "name": "a", "color": (1, 2)}], ValueError),
         ([{"id": 1, "name": "a", "color": (1, 2, 300)}], ValueError),
         ([{"id": 1, "name": "a", "color": ""}], ValueError),
+        ([{"id": 1, "name": "a", "color": "gren"}], ValueError),
+        ([{"id": 1, "name": "a", "color": "#ff880"}], ValueError),
     ],
 )
 def test_classes_refuse_other_things(class_set: Any, kind: type[Exception]) -> None:
@@ -85,3 +87,11 @@ def test_image_without_classes_has_none() -> None:
     """An empty list of classes is no classes."""
     assert Image(np.zeros((2, 2)), classes=[]).classes is None
     assert Image(np.zeros((2, 2))).classes is None
+
+
+def test_misspelt_color_is_told_with_what_was_expected() -> None:
+    """The error names the entry, the text that was got, and the forms that a colour may have."""
+    with pytest.raises(
+        InputError, match=r"class_set\[1\]\['color'\] is 'gren', expected a CSS colour, such as 'red'"
+    ):
+        Classes([{"id": 0, "name": "a", "color": "green"}, {"id": 1, "name": "b", "color": "gren"}])

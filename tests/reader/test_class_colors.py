@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import ImageColor
 
-from pixlog.reading.class_colors import CLASS_COLORS, class_color, color_levels, given_colors
+from pixlog.css_colors import color_levels
+from pixlog.reading.class_colors import CLASS_COLORS, class_color, given_colors
 from pixlog.reading.run import Run
 from pixlog.sheet.thumbnail import thumbnail_of
 from written_runs import WrittenRun
@@ -54,6 +56,13 @@ def test_color_is_read_in_every_form(color: Any, levels: tuple[int, int, int]) -
 def test_what_is_no_color_counts_as_not_given(color: Any) -> None:
     """Runs keep what was logged; readers take what they cannot read as a colour for none."""
     assert color_levels(color) is None
+
+
+def test_every_name_of_css_is_a_color() -> None:
+    """The 148 names of CSS Color Level 4 have the levels that Pillow has for them."""
+    assert len(ImageColor.colormap) == 148
+    for name in ImageColor.colormap:
+        assert color_levels(name) == ImageColor.getrgb(name)
 
 
 def test_colors_of_odd_classes_are_left_out(written: WrittenRun) -> None:

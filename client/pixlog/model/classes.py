@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pixlog.css_colors import color_levels
 from pixlog.errors import InputError, InputKeyError, InputTypeError
 from pixlog.model.plain import Plain, as_number, plain, plain_key, plain_text
 
@@ -16,9 +17,9 @@ class Classes:
 
     ``class_set`` is a sequence of dicts, each with ``"id"`` (a number or a string) and ``"name"``; ``"color"`` may be
     a CSS colour (``"#ff8800"``, ``"red"``, ``"rgb(255 136 0)"``, ``"hsl(32, 100%, 50%)"``) or three numbers from 0 to
-    255, or from 0 to 1 if none is larger; text that is no such colour is kept, and the class shown as one without.
+    255, or from 0 to 1 if none is larger.
     Further entries are kept.  The dicts are copied.  Raises ``InputTypeError`` for another type, ``InputKeyError`` for
-    a missing entry and ``InputError`` for a colour that is neither text nor three numbers.
+    a missing entry and ``InputError`` for a colour that is none of these.
     """
 
     __hash__ = None  # type: ignore[assignment]
@@ -74,15 +75,11 @@ def _check_class(value: object, where: str) -> dict[str, Plain]:
 
 
 def _check_color(color: Plain, where: str) -> None:
-    if isinstance(color, str) and color:
-        return
-    if (
-        isinstance(color, list)
-        and len(color) == 3
-        and all(type(part) in (int, float) and 0 <= part <= 255 for part in color)
-    ):
-        return
-    raise InputError(f"{where}['color'] is {color!r}, expected a CSS colour or three numbers from 0 to 255")
+    if color_levels(color) is None:
+        raise InputError(
+            f"{where}['color'] is {color!r:.80}, expected a CSS colour, such as 'red', '#ff8800', 'rgb(255 136 0)' or "
+            f"'hsl(32, 100%, 50%)', or three numbers from 0 to 255"
+        )
 
 
 def check_class_labels(value: object, where: str) -> ClassLabels:

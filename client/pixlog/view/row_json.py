@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from pixlog.css_colors import color_levels
 from pixlog.errors import RunError
-from pixlog.reading.class_colors import color_levels
 from pixlog.reading.class_labels import labels_by_id
 from pixlog.reading.rows import Row
 from pixlog.reading.saved_image import SavedImage
