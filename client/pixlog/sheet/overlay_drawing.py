@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from pixlog.reading.class_colors import Color, class_color
+from pixlog.css_colors import Color
+from pixlog.reading.class_colors import class_color
 from pixlog.reading.overlay_shapes import box_corners, shapes
 from pixlog.sheet.sheet_fonts import drawable
 
