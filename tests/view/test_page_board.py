@@ -20,7 +20,7 @@ from playwright.sync_api import expect
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Locator, Page, Route
 
 _PIXEL = """(canvas, [x, y]) => {
   const context = canvas.getContext("2d");
@@ -328,3 +328,24 @@ def test_two_runs_show_beside_each_other_and_one_goes_off(
         chips.first.click()
         expect(chips.first).to_have_attribute("aria-pressed", "false")
         expect_reds(page, "val/pred", [90])
+
+
+def test_tab_that_is_looked_at_again_asks_once(open_page: Callable[..., Any], training_url: str) -> None:
+    """While an answer is waited for, a tab that becomes visible begins no second round of questions."""
+    page = open_page(training_url)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    with page.expect_request("**/api/changes"):
+        page.route("**/api/changes", hold)
+    page.evaluate(
+        """async () => {
+            for (let time = 0; time < 3; time++) document.dispatchEvent(new Event("visibilitychange"));
+            await fetch("api/state");
+        }"""
+    )
+    assert len(held) == 1
+    with page.expect_request("**/api/changes"):  # the next, once that one is answered
+        page.unroute("**/api/changes")

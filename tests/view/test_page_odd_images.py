@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 import viewers
 from browsing import expect_color, open_image
 from viewed_runs import flat, write_half_surrogates
-from written_runs import WrittenRun
+from written_runs import WrittenRun, encode
 
 if reason := viewers.missing_browser():
     pytest.skip(reason, allow_module_level=True)
@@ -91,6 +92,44 @@ def test_half_surrogates_in_texts_cost_nothing(open_page: Callable[..., Any], tm
         page.locator("article.card").nth(1).locator(".cell").click()
         expect(page.locator("canvas.histogram")).to_be_visible()
         expect(page.locator(".overlay-panel .classes .name").first).to_be_visible()
+
+
+def test_names_that_utf8_cannot_say_are_told_apart(open_page: Callable[..., Any], tmp_path: Path) -> None:
+    """Gallery, axis and address find a key and a meta entry by their half surrogates, not by what looks like them."""
+    run = WrittenRun(tmp_path / "run")
+    for half, count in ((chr(code), count) for code, count in _COUNTS.items()):
+        for step in range(2):
+            files = [
+                run.media("k", step, encode(flat(70)), "png", role="image", index=at) for at in range(count)
+            ]
+            size = {"width": 40, "height": 30, "format": "png"}
+            names = [file["path"] for file in files]
+            value = {"_type": "images/separated", **size, "count": count, "filenames": names}
+            row = run.fields(f"k/{half}", step, value=value, files=files, meta={f"m{half}": step / 2 + count})
+            run.append(json.dumps(row).encode("ascii") + b"\n")
+    with viewers.viewer_process(run.path, cache=tmp_path / "cache") as url:
+        page = open_page(url)
+        page.locator("body").press("g")
+        seen = set()
+        for at in range(3):
+            half = page.locator("#gallery-key").evaluate(_CHOOSE, at)
+            counted = f"2 rows, {2 * _COUNTS[half]} images"
+            expect(page.locator("#gallery-count")).to_have_text(counted)
+            expect(open_page(page.url).locator("#gallery-count")).to_have_text(counted)
+            seen.add(half)
+        assert seen == set(_COUNTS)
+
+
+_COUNTS = {0xD800: 2, 0xDFFF: 3, 0xFFFD: 4}
+# A key, and the axis of the same name: as code units, which no process passes on as half surrogates.
+_CHOOSE = """(select, at) => {
+    const axis = document.querySelector("#axis");
+    select.selectedIndex = at;
+    const half = select.value.slice(2);
+    axis.value = `meta:m${half}`;
+    for (const one of [select, axis]) one.dispatchEvent(new Event("change"));
+    return half.charCodeAt(0);
+}"""
 
 
 def test_long_keys_show_their_ends(odd_page: Page) -> None:

@@ -6,14 +6,13 @@ to a row never changes, so media are cached by the browser for good, under a mar
 
 from __future__ import annotations
 
-import re
 import secrets
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +49,6 @@ THUMBNAIL_SIDES_PX: Final = (128, 256, 512, 1024)
 _ROWS_AT_ONCE: Final = 256
 _DEFLATE_FROM_NBYTES: Final = 4096
 _FOREVER: Final = {"cache-control": "private, max-age=31536000, immutable"}
-_HALF_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _FRESH: Final = {"cache-control": "no-store"}
 
 
@@ -120,27 +118,27 @@ class Viewer:
 
     def meta(self, request: Request) -> Response:
         first = _number(request, "from", 0)
-        values = self._run(request).scans.meta(request.query_params.get("name", ""), first)
+        values = self._run(request).scans.meta(_text(request, "name"), first)
         return _packed({"first": first}, {"value": values}, headers=_FRESH)
 
     def matches(self, request: Request) -> Response:
         first = _number(request, "from", 0)
-        values = self._run(request).scans.matches(request.query_params.get("where", ""), first)
+        values = self._run(request).scans.matches(_text(request, "where"), first)
         return _packed({"first": first}, {"match": values}, headers=_FRESH)
 
     def filter_error(self, request: Request) -> Response:
         try:
-            parse_expression(request.query_params.get("where", ""))
+            parse_expression(_text(request, "where"))
         except InputError as error:
             return _json({"error": str(error)})
         return _json({"error": ""})
 
     def order(self, request: Request) -> Response:
-        order = self._run(request).scans.order(request.query_params.get("by", ""))
+        order = self._run(request).scans.order(_text(request, "by"))
         return _packed({}, {"order": order}, headers=_FRESH)
 
     def lengths(self, request: Request) -> Response:
-        lengths = self._run(request).list_lengths(request.query_params.get("key", ""))
+        lengths = self._run(request).list_lengths(_text(request, "key"))
         columns = {"id": np.array(list(lengths), np.int32), "length": np.array([*lengths.values()], np.int32)}
         return _packed({}, columns, headers=_FRESH)
 
@@ -205,9 +203,9 @@ class Viewer:
         raise FileGone(f"row {number} ({row.state}) has no image {index}")
 
     def _file(self, request: Request, image: SavedImage, role: str) -> MediaFile:
-        group = request.query_params.get("group", "")
+        group = _text(request, "group")
         for file in image.row.files:
-            if file.index == image.index and file.role == role and _as_asked(file.group or "") == group:
+            if file.index == image.index and file.role == role and (file.group or "") == group:
                 return file
         raise FileGone(f"the image has no {role} named {group!r}")
 
@@ -281,9 +279,15 @@ def _explain_http(request: Request, error: Exception) -> Response:
     return _json({"error": str(error)}, status)
 
 
-def _as_asked(text: str) -> str:
-    """Return ``text`` as browsers put it into an address: U+FFFD for the half surrogates that UTF-8 cannot say."""
-    return _HALF_SURROGATE.sub("\ufffd", text)
+def _text(request: Request, name: str, default: str = "") -> str:
+    """Return a text that the address says; the page writes half surrogates as UTF-8 would if it could."""
+    try:
+        said = parse_qs(
+            request.scope["query_string"].decode("latin-1"), keep_blank_values=True, errors="surrogatepass"
+        )
+    except UnicodeDecodeError:
+        raise InputError(f"{name} takes text in UTF-8, got {request.url.query!r:.80}") from None
+    return said.get(name, [default])[0]
 
 
 def _number(request: Request, name: str, default: int | None = None) -> int:

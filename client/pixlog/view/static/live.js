@@ -9,6 +9,7 @@ const EVERY_HIDDEN_MS = 10_000;
 const COLORS = ["#4c8dd6", "#d98036", "#4fa36a", "#b565c4", "#c9a227", "#3aa6a6", "#d2556b", "#8a8f98"];
 
 let timer = 0;
+let isPolling = false;
 export const connection = { lost: false };
 
 /** Read the runs and all their rows, then keep up. */
@@ -41,7 +42,10 @@ async function fetchTable(run) {
   return table.append(await api.getTable(run.index, table.count, table.keys.length, table.clients));
 }
 
+/** Ask what came, and go on asking. Whoever comes while an answer is waited for, as a tab that is looked at again, has that. */
 async function poll() {
+  if (isPolling) return;
+  isPolling = true;
   try {
     const said = await api.getChanges(AbortSignal.timeout(8000));
     if (api.setMark(said.mark)) await load();
@@ -59,6 +63,7 @@ async function poll() {
     connection.lost = true;
   }
   update({ runs: state.runs });
+  isPolling = false;
   timer = setTimeout(poll, document.hidden ? EVERY_HIDDEN_MS : EVERY_MS);
 }
 

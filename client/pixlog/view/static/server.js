@@ -1,5 +1,6 @@
 // Where the page's answers come from: the viewer's server. An exported page has other answers under the same names.
 
+import { joined } from "./address.js";
 import { unpack } from "./packed.js";
 
 /** Whether rows may come while the page is open. */
@@ -45,7 +46,7 @@ async function bitmap(path) {
   }
 }
 
-const query = (params) => new URLSearchParams(params).toString();
+const query = (params) => joined(Object.entries(params));
 
 export const state = () => json("api/state");
 export const changes = (signal) => json("api/changes", { signal });

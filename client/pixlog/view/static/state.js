@@ -1,6 +1,8 @@
 // What the page shows, in one object; whoever shows a part of it is told when that part changes.
 // What makes up a place goes into the address, images that are shown large or compared included; what is taste into localStorage.
 
+import { joined, split } from "./address.js";
+
 const TASTE = "pixlog-view";
 const taste = readTaste();
 
@@ -100,15 +102,16 @@ const ADDRESSED = { view: "board", galleryKey: null, axis: "step", where: "", ca
 
 /** Take over what the address says. */
 export function readAddress() {
-  const given = new URLSearchParams(location.hash.slice(1));
-  for (const name of Object.keys(ADDRESSED)) if (given.has(name)) state[name] = given.get(name);
-  if (given.has("at") && Number.isFinite(Number(given.get("at")))) state.at = Number(given.get("at"));
-  if (given.has("ranksOff")) state.ranksOff = new Set(given.get("ranksOff").split(",").map(Number));
-  if (given.has("hide")) state.keysOff = new Set(given.getAll("hide"));
+  const given = split(location.hash.slice(1));
+  const first = (name) => given.get(name)?.[0];
+  for (const name of Object.keys(ADDRESSED)) if (given.has(name)) state[name] = first(name);
+  if (given.has("at") && Number.isFinite(Number(first("at")))) state.at = Number(first("at"));
+  if (given.has("ranksOff")) state.ranksOff = new Set(first("ranksOff").split(",").map(Number));
+  if (given.has("hide")) state.keysOff = new Set(given.get("hide"));
   state.descending = given.has("descending");
-  state.opened = readImage(`${given.get("image")} ${given.get("key")}`);
-  const images = given.getAll("compare").map(readImage);
-  if (images.length && !images.includes(null)) state.comparing = { mode: given.get("mode") ?? "side", images };
+  state.opened = readImage(`${first("image")} ${first("key")}`);
+  const images = (given.get("compare") ?? []).map(readImage);
+  if (images.length && !images.includes(null)) state.comparing = { mode: first("mode") ?? "side", images };
 }
 
 /** The image that "run rank time image key" names; null if it names none. */
@@ -121,19 +124,15 @@ function readImage(text) {
 const numbersOf = ({ run, rank, time, image }) => [run, rank, time, image].join(" ");
 
 watch("view galleryKey axis where caption sort search at ranksOff keysOff descending opened comparing", () => {
-  const said = new URLSearchParams();
-  for (const [name, usual] of Object.entries(ADDRESSED)) if (state[name] !== usual) said.set(name, state[name]);
-  if (state.at !== null) said.set("at", String(state.at));
-  if (state.ranksOff.size) said.set("ranksOff", [...state.ranksOff].join(","));
-  if (state.keysOff.size <= 100) for (const key of state.keysOff) said.append("hide", key);
-  if (state.descending) said.set("descending", "");
-  if (state.opened) {
-    said.set("key", state.opened.key);
-    said.set("image", numbersOf(state.opened));
-  }
+  const said = Object.entries(ADDRESSED).flatMap(([name, usual]) => (state[name] === usual ? [] : [[name, state[name]]]));
+  if (state.at !== null) said.push(["at", state.at]);
+  if (state.ranksOff.size) said.push(["ranksOff", [...state.ranksOff].join(",")]);
+  if (state.keysOff.size <= 100) for (const key of state.keysOff) said.push(["hide", key]);
+  if (state.descending) said.push(["descending", ""]);
+  if (state.opened) said.push(["key", state.opened.key], ["image", numbersOf(state.opened)]);
   if (state.comparing) {
-    said.set("mode", state.comparing.mode);
-    for (const image of state.comparing.images) said.append("compare", `${numbersOf(image)} ${image.key}`);
+    said.push(["mode", state.comparing.mode]);
+    for (const image of state.comparing.images) said.push(["compare", `${numbersOf(image)} ${image.key}`]);
   }
-  history.replaceState(null, "", `#${said}`);
+  history.replaceState(null, "", `#${joined(said)}`);
 });
