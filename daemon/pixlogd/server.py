@@ -30,6 +30,7 @@ from pixlogd.metrics import MetricsServer
 from pixlogd.payload import Payload, SpilledPayload
 from pixlogd.pipeline import Pipeline
 from pixlogd.priority import step_forward
+from pixlogd.regulation import Regulation
 from pixlogd.rundir.open_run import ClientRecord, Entry, OpenRun
 from pixlogd.rundir.recall import recall
 from pixlogd.rundir.recovery import Recovery
@@ -52,6 +53,7 @@ class Server:
         self.started = time.monotonic()
         self.runs: dict[Path, OpenRun] = {}
         self.connections: set[Connection] = set()
+        self._regulation = Regulation(settings, self.connections)
         self.pipeline = Pipeline(settings, self._on_progress, self._on_left)
         self._only_run = only_run
         self._at_rest = RunsAtRest(self._is_in_use, most=most_files_at_rest())
@@ -136,7 +138,7 @@ class Server:
     def on_received(self, connection: Connection) -> None:
         """Start work on what came, and read no more from a client of whom too much waits."""
         self.pipeline.dispatch()
-        self._regulate(connection)
+        self._regulation.regulate(connection)
 
     def on_closed(self, connection: Connection) -> None:
         """Forget a connection; its client's record stays while something of it is here."""
@@ -215,32 +217,13 @@ class Server:
             case place:
                 return place
 
-    def _regulate(self, connection: Connection) -> None:
-        """Pause a connection while its client's queue is full, and resume it when that is half empty."""
-        record = connection.record
-        if record is None or not connection.open:
-            return
-        settings = self.settings
-        waiting = len(record.queue) + record.in_flight
-        share_nbytes = settings.queue_bytes // max(1, len(self.connections))
-        if waiting >= settings.queue_rows or record.inline_nbytes >= share_nbytes or connection.congested:
-            connection.pause()
-        elif waiting <= settings.queue_rows // 2 and record.inline_nbytes <= share_nbytes // 2:
-            connection.resume()
-
     def _let_go_of_the_dead(self) -> None:
-        """Read to its end what paused clients said that hung up: no more of it can come than the socket holds."""
-        left = [connection for connection in self.connections if connection.paused and connection.is_left]
-        for connection in left:
-            connection.receive_all()
-        if left:
+        if self._regulation.receive_from_the_dead():
             self.pipeline.dispatch()
 
     def _on_progress(self) -> None:
         self._idle_since = time.monotonic()
-        for connection in self.connections:
-            if connection.paused:
-                self._regulate(connection)
+        self._regulation.regulate_paused()
 
     # Commands
 
@@ -335,9 +318,7 @@ class Server:
     async def drain(self) -> None:
         """Let nobody in, write what was accepted as long as the deadline allows, acknowledge it."""
         self._listener.stop()
-        for connection in list(self.connections):
-            connection.pause()
-            connection.receive_all()
+        self._regulation.receive_the_rest()
         self.pipeline.dispatch()
         drained = asyncio.ensure_future(self.pipeline.drain(self._time_to_encode_s()))
         forced = asyncio.ensure_future(self._forced.wait())
