@@ -282,7 +282,7 @@ def _explain_http(request: Request, error: Exception) -> Response:
 def _text(request: Request, name: str, default: str = "") -> str:
     """Return a text that the address says; the page writes half surrogates as UTF-8 would if it could."""
     try:
-        said = parse_qs(
+        said: dict[str, list[str]] = parse_qs(
             request.scope["query_string"].decode("latin-1"), keep_blank_values=True, errors="surrogatepass"
         )
     except UnicodeDecodeError:
