@@ -122,6 +122,13 @@ def test_linked_rows_are_those_of_the_same_call(app: Any) -> None:
     assert len({row["call"] for row in rows}) == 1
 
 
+def test_addresses_say_half_surrogates_and_nothing_else_that_utf8_cannot(app: Any) -> None:
+    """What the page writes for half a surrogate pair is read as such; other bytes are refused with what was got."""
+    assert ask(app, "/api/runs/0/lengths?key=%ED%A0%80").status_code == 200
+    refused = ask(app, "/api/runs/0/lengths?key=%FF")
+    assert (refused.status_code, refused.json()["error"]) == (400, "key takes text in UTF-8, got 'key=%FF'")
+
+
 def test_lengths_tell_which_rows_have_several_images(tmp_path: Path) -> None:
     """Of a key with lists, every row with several images and how many; rows that came are in the next answer."""
     run = WrittenRun(tmp_path / "run")

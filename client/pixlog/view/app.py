@@ -161,7 +161,7 @@ class Viewer:
 
     def media(self, request: Request) -> Response:
         image = self._image(request)
-        role = request.query_params.get("role", "image")
+        role = _text(request, "role", "image")
         file = stored_file(image) if role == "image" else self._file(request, image, role)
         kind = content_type(file)
         name = quote(PurePosixPath(file.relative_path).name, errors="replace")
