@@ -300,7 +300,7 @@ class Client:
             self._connect_in_child()
         head = packed or self._headers.pack(key, described)
         try:
-            delivery.submit(head, last, described.buffers, receipt, behind)
+            delivery.submission.submit(head, last, described.buffers, receipt, behind)
         except Exception:
             if not delivery.abandoned:  # else it is the parent's: see Delivery.abandon
                 raise
@@ -315,7 +315,7 @@ class Client:
         if self._is_child:
             self._connect_in_child()
         try:
-            delivery.submit_plain(packed, step, array, receipt)
+            delivery.submission.submit_plain(packed, step, array, receipt)
         except Exception:
             if not delivery.abandoned:  # else it is the parent's: see Delivery.abandon
                 raise
@@ -341,7 +341,7 @@ class Client:
         last: Header = {"step": number, "time": time.time()}
         header = pack_map({"key": name, "items": []})
         try:
-            self._delivery.submit_outcome(header, last, "failed", reason, receipt)
+            self._delivery.submission.submit_outcome(header, last, "failed", reason, receipt)
         except ClientClosed:  # by a signal handler or another thread, meanwhile
             receipt.settle("dropped", reason, [])
         return receipt

@@ -408,11 +408,12 @@ def test_account_of_waiting_calls_has_a_bound_and_says_so(daemon: ScriptedDaemon
     ],
 )
 def test_what_calls_say_of_themselves_counts_as_memory(
-    daemon: ScriptedDaemon, connect: Connect, on_full: str, reason: str
+    daemon: ScriptedDaemon, connect: Connect, monkeypatch: pytest.MonkeyPatch, on_full: str, reason: str
 ) -> None:
     """Beside a long meta little room is left for pixels, and a call that is dropped for that keeps its outcome only."""
-    client = connect(buffer_bytes="1MiB", on_full=on_full, timeout_s=scaled_s(0.01))
+    client = connect(buffer_bytes="1MiB", on_full=on_full)
     ledger = client._delivery._ledger
+    monkeypatch.setattr(ledger, "options", ledger.options._replace(timeout_s=0.01))
     for number in range(30):
         client.log_image("k", image(number), meta={"text": "x" * 100_000})
         assert sum(len(pending.head) for pending in ledger.pending.values()) < 1_200_000
@@ -455,10 +456,12 @@ def test_calls_without_pixels_count_as_memory(daemon: ScriptedDaemon, connect: C
 
 @pytest.mark.parametrize("on_full", ["spill", "drop_newest", "block"])
 def test_memory_that_is_full_of_pixels_drops_no_call_without_them(
-    daemon: ScriptedDaemon, connect: Connect, on_full: str
+    daemon: ScriptedDaemon, connect: Connect, monkeypatch: pytest.MonkeyPatch, on_full: str
 ) -> None:
     """While pixels fill the memory, what points at an image, and the row of a dropped one, keep what they say."""
-    client = connect(buffer_bytes="256KiB", on_full=on_full, timeout_s=scaled_s(0.05))
+    client = connect(buffer_bytes="256KiB", on_full=on_full)
+    ledger = client._delivery._ledger
+    monkeypatch.setattr(ledger, "options", ledger.options._replace(timeout_s=0.05))
     first = client.log_image("k", image(0, 100_000))
     for number in range(1, 4):
         client.log_image("k", image(number, 155_000), meta="m" * 2000)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pytest
 
 import pixlog
-from pixlog.sending import arena, delivery, gather, own_pages, spill
+from pixlog.sending import arena, gather, own_pages, spill, submission
 from scripted_daemon import ScriptedDaemon
 from waiting import scaled_s, wait_until
 
@@ -140,7 +140,7 @@ def assert_unharmed(client: pixlog.Client, daemon: ScriptedDaemon, region: arena
 @pytest.mark.parametrize(
     ("owner", "name", "behind", "nbytes"),
     [
-        pytest.param(delivery, "copy_into", False, 1_000_000, id="large, copied without the lock"),
+        pytest.param(submission, "copy_into", False, 1_000_000, id="large, copied without the lock"),
         pytest.param(arena.Arena, "put", False, 10_000, id="small, copied with the lock"),
         pytest.param(arena, "Arena", True, 10_000_000, id="in memory that is just made"),
     ],
@@ -171,7 +171,7 @@ def test_child_that_gets_no_memory_of_its_own_dies_before_it_writes(
     """Where the kernel promises no more memory, the copy of the child ends the child and harms nobody."""
     client = connect()
     monkeypatch.setattr(own_pages, "_map", lambda *_: own_pages._MAP_FAILED)
-    fork.at(delivery, "copy_into")
+    fork.at(submission, "copy_into")
     fork.run(lambda: log_first(client, 1_000_000, fork))
     region = log_next_in_the_same_place(client, daemon, 1_000_000)
     assert fork.let_go() == -signal.SIGSEGV
@@ -201,7 +201,7 @@ def test_child_that_comes_back_waits_for_no_thread_of_its_parent(connect: Connec
             holder.join()
         return gather.copy_into(*args)  # type: ignore[arg-type]
 
-    fork._monkeypatch.setattr(delivery, "copy_into", copy_beside)
+    fork._monkeypatch.setattr(submission, "copy_into", copy_beside)
     fork.run(lambda: log_first(client, 1_000_000, fork))
     assert fork.let_go() == 0
 
@@ -223,7 +223,9 @@ def test_child_that_comes_back_to_waiting_for_a_thread_of_its_parent_goes_on(
 
     def strike_when_waiting() -> None:
         taken.wait()
-        wait_until(lambda: sys._current_frames()[caller].f_code is delivery.Delivery.submit_plain.__code__)
+        wait_until(
+            lambda: sys._current_frames()[caller].f_code is submission.Submission.submit_plain.__code__
+        )
         time.sleep(0.05)  # from its first line to the lock
         signal.pthread_kill(caller, signal.SIGUSR1)
 

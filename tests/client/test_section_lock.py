@@ -18,7 +18,7 @@ import pytest
 import pixlog
 from host_device import host_device
 from pixlog.section_lock import SectionLock
-from pixlog.sending import delivery
+from pixlog.sending import submission
 from scripted_daemon import ScriptedDaemon
 from struck_locks import locks_that_can_be_struck, spare, strikes_of, struck
 from waiting import scaled_s, wait_until
@@ -95,12 +95,12 @@ def test_ctrl_c_while_a_call_waits_for_the_lock_is_what_the_program_gets(
     client = connect()
     client.log_image("k", SMALL)
     caller, lock = threading.get_ident(), client._delivery._lock
-    submit = delivery.Delivery.submit_plain.__code__
+    submit_plain = submission.Submission.submit_plain.__code__
 
     def hold() -> None:
         lock.acquire()
         waits.set()
-        wait_until(lambda: sys._current_frames()[caller].f_code is submit)
+        wait_until(lambda: sys._current_frames()[caller].f_code is submit_plain)
         time.sleep(0.05)  # from its first line to the lock
         signal.pthread_kill(caller, signal.SIGINT)
         is_over.wait(scaled_s(10))

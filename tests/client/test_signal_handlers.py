@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 import pixlog
-from pixlog.sending import delivery
+from pixlog.sending import submission
 from pixlog.sending.ledger import Ledger
 from pixlog.sending.link import Link
 from pixlogd.rundir.spill_files import read_spill_file
@@ -99,7 +99,7 @@ def test_close_between_the_sections_of_a_call_drops_it(
     client = connect()
     client.log_image("k", image(0))
     on_signal(lambda: client.close(timeout_s=scaled_s(60)))
-    strike(delivery, "copy_into")
+    strike(submission, "copy_into")
     receipt = client.log_image("k", image(1, 1_000_000))
     assert (receipt.seq, receipt.state, receipt.reason) == (-1, "dropped", "the client was closed meanwhile")
     assert (client.stats().accepted, client.stats().saved, client.stats().buffer_nbytes) == (1, 1, 0)
@@ -172,7 +172,7 @@ def test_waiting_between_the_sections_of_a_call_waits(
         states.append(receipt.state)
 
     on_signal(wait)
-    strike(delivery, "copy_into")
+    strike(submission, "copy_into")
     receipt = client.log_image("k", image(1, 1_000_000))
     assert receipt.wait(scaled_s(20))
     assert states == ["saved"]
@@ -192,7 +192,7 @@ def test_waiting_for_room_that_the_interrupted_call_has_ends_at_once(
         told.extend([receipt.wait(), client.flush(timeout_s=3600) > 0, receipt.state, receipt])
 
     on_signal(wait)
-    strike(delivery, "copy_into")
+    strike(submission, "copy_into")
     client.log_image("k", image(1, 3_000_000))
     assert client.flush(timeout_s=scaled_s(20)) == 0
     *said, receipt = told

@@ -1,14 +1,12 @@
 """Every accepted image ends saved, failed or dropped, and is counted: the client's side of delivery.
 
 Theory of operation
-    A call reserves a region of the arena pool, copies the pixels into it without holding the lock, then commits:
-    under the lock it gets the next sequence number, becomes *pending* and its frame goes to the socket.  With a
-    small array it does all of that under the lock at once: to take it again costs more than to copy.  The
-    region stays until the daemon acknowledges the row, so that after any crash of the daemon everything pending
-    can be said again; the daemon drops what it knows by (client, seq).
+    The region with the pixels of a call stays until the daemon acknowledges the row, so that after any crash of the
+    daemon everything pending can be said again; the daemon drops what it knows by (client, seq).
 
     What happens to a call is told where it happens, in this order:
 
+    :mod:`~pixlog.sending.submission`     from its pixels to its number
     :mod:`~pixlog.sending.reservations`   a region for its pixels
     :mod:`~pixlog.sending.full_memory`    what it does without one
     :mod:`~pixlog.sending.spill_ahead`    what is prepared so that it does not wait for that
@@ -23,15 +21,11 @@ Theory of operation
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
+from typing import Final
 
-import numpy as np
-
-from pixlog.capture.source import Array
 from pixlog.errors import PixlogError
 from pixlog.notices import Notices
 from pixlog.options import ClientOptions
@@ -39,17 +33,13 @@ from pixlog.protocol import (
     Frame,
     Header,
     Kind,
-    PackedMap,
 )
-from pixlog.receipt import Receipt, State
 from pixlog.section_lock import SectionLock
 from pixlog.sending import held_calls
-from pixlog.sending.acceptance import accept, accept_plain
-from pixlog.sending.arena import SHARED_SUPPORTED, Arena, ArenaPool, Region
+from pixlog.sending.arena import SHARED_SUPPORTED, Arena, ArenaPool
 from pixlog.sending.arrivals import Arrival, Arrivals
 from pixlog.sending.deferred_calls import DeferredCalls
-from pixlog.sending.full_memory import FullMemory, Refused
-from pixlog.sending.gather import Move, Pixels, copy_into, lay_out
+from pixlog.sending.full_memory import FullMemory
 from pixlog.sending.ledger import Ledger
 from pixlog.sending.left_at_close import leave_unsent
 from pixlog.sending.link import Dial, Link, Message
@@ -57,6 +47,7 @@ from pixlog.sending.packing import Packing
 from pixlog.sending.patient_thread import PatientThread
 from pixlog.sending.reservations import MAX_ARENAS, Reservations
 from pixlog.sending.spill_ahead import SpillAhead
+from pixlog.sending.submission import Submission, is_under_way
 from pixlog.signal_exceptions import pass_on
 from pixlog.stats import Stats
 
@@ -76,7 +67,6 @@ class Delivery:
         self._notices = notices
         self._lock = SectionLock()
         self._opened = False
-        self._in_child = False
         self._pool = ArenaPool(options.buffer_bytes, shared=SHARED_SUPPORTED, max_arenas=MAX_ARENAS)
         self._link = Link(self, dial, self._lock)
         self._arrivals = Arrivals(self.on_arrived, notices)
@@ -87,9 +77,15 @@ class Delivery:
         self._reservations = Reservations(self._ledger)
         self._patient_thread = PatientThread("pixlog-ahead")
         self._spill_ahead = SpillAhead(self._ledger, self._patient_thread)
-        self._full_memory = FullMemory(self._ledger, self._reservations, self._spill_ahead)
         self._deferred = DeferredCalls(self._ledger)
         self._packing = Packing(self._ledger)
+        self.submission: Final = Submission(
+            self._ledger,
+            self._reservations,
+            FullMemory(self._ledger, self._reservations, self._spill_ahead),
+            self._deferred,
+            self._packing,
+        )
 
     # Beginning and ending
 
@@ -116,7 +112,7 @@ class Delivery:
             self._lock.acquire()
             if self._opened:
                 return
-            self._opened = self._in_child = True
+            self._opened = self.submission.in_child = True
             try:
                 self._open(timeout_s)
             except (PixlogError, OSError) as exc:
@@ -213,135 +209,6 @@ class Delivery:
         """Whether this is what a forked child inherited: the calls in it are its parent's."""
         return self._ledger.abandoned
 
-    # Logging
-
-    def submit(
-        self,
-        header: PackedMap,
-        last: Header,
-        pixels: Sequence[Pixels],
-        receipt: Receipt,
-        behind: Sequence[int] = (),
-    ) -> None:
-        """Accept one call: copy ``pixels`` and send ``header`` with ``last``, completed by what is known here.
-
-        ``behind`` are the numbers of calls that the daemon must have before this one.
-        Takes about one memory copy; waits only under ``on_full="block"``.  Raises nothing but ClientClosed,
-        MemoryError and what a signal handler raises; then the call was accepted whole or not at all.
-        """
-        if self._owns_lock():
-            self._deferred.put(header, last, pixels, receipt, behind)
-            return
-        buffers, nbytes = lay_out(pixels)
-        last["buffers"] = buffers
-        if not nbytes:
-            if self._options.on_full == "block" and not _interrupts_another():
-                self._full_memory.wait_to_describe(header, last)
-            self._commit(header, last, receipt, behind=behind)
-            return
-        hasty = self._in_child and not self._link.up and self._options.on_full == "spill"
-        if hasty and self._full_memory.spill(header, last, pixels, nbytes, receipt, behind) is None:
-            return
-        array = pixels[0] if len(pixels) == 1 else None
-        if nbytes <= _COPIED_LOCKED_NBYTES and type(array) is np.ndarray:
-            try:
-                self._lock.acquire()
-                self._ledger.enter()
-                region = self._reservations.take(nbytes)
-                if region is not None:
-                    region.arena.put(region.offset, array)
-                    accept(self._ledger, header, last, receipt, region, nbytes, (), behind)
-                self._ledger.leave()
-            finally:
-                if self._lock.owned:
-                    self._lock.release()
-            if region is not None:
-                return
-        give_up = self._ledger.given_up.append
-        try:
-            region = self._reservations.reserve(nbytes, receipt)
-            if region is None:
-                self._submit_when_full(header, last, pixels, nbytes, receipt, behind)
-                return
-            moves = copy_into(region.arena.memory, region.offset, pixels, buffers)
-            self._commit(header, last, receipt, region, nbytes, moves, behind)
-        except BaseException:
-            give_up(receipt)  # the first thing that happens: nothing can come between
-            raise
-
-    def submit_plain(self, header: PackedMap, step: int, array: Array, receipt: Receipt) -> None:
-        """As :meth:`submit`, for a C-contiguous array whose call says nothing but its step."""
-        nbytes = array.nbytes
-        if 0 < nbytes <= _COPIED_LOCKED_NBYTES and not self._in_child and not self._owns_lock():
-            ledger = self._ledger
-            try:
-                self._lock.acquire()
-                ledger.enter()
-                region = self._reservations.take(nbytes)
-                if region is not None:
-                    region.arena.put(region.offset, array)
-                    accept_plain(ledger, header, step, receipt, region, nbytes)
-                ledger.leave()
-            finally:
-                if self._lock.owned:
-                    self._lock.release()
-            if region is not None:
-                return
-        self.submit(header, {"step": step, "time": time.time()}, (array,), receipt)
-
-    def _submit_when_full(
-        self,
-        header: PackedMap,
-        last: Header,
-        pixels: Sequence[Pixels],
-        nbytes: int,
-        receipt: Receipt,
-        behind: Sequence[int],
-    ) -> None:
-        if self._options.on_full == "block" and _interrupts_another():
-            self._deferred.put(header, last, pixels, receipt, behind)  # the room may be that other call's
-            return
-        place = self._full_memory.take(header, last, pixels, nbytes, receipt, behind)
-        if isinstance(place, Region):
-            moves = copy_into(place.arena.memory, place.offset, pixels, last["buffers"])
-            self._commit(header, last, receipt, place, nbytes, moves, behind)
-        elif isinstance(place, Refused):
-            self.submit_outcome(header, last, "dropped", place.reason, receipt)
-
-    def submit_outcome(
-        self, header: PackedMap, last: Header, state: State, reason: str, receipt: Receipt
-    ) -> None:
-        """Accept a call that is over before it began: only its row is left to be written."""
-        last["state"], last["reason"] = state, reason
-        last.pop("buffers", None)
-        if self._owns_lock():
-            self._deferred.put(header, last, (), receipt)
-            return
-        self._commit(header, last, receipt)
-        self._packing.count_outcome()
-
-    def _commit(
-        self,
-        header: PackedMap,
-        last: Header,
-        receipt: Receipt,
-        region: Region | None = None,
-        nbytes: int = 0,
-        moves: Sequence[Move] = (),
-        behind: Sequence[int] = (),
-    ) -> None:
-        ledger = self._ledger
-        try:
-            self._lock.acquire()
-            ledger.enter()
-            accept(ledger, header, last, receipt, region, nbytes, moves, behind)
-            if region is not None:
-                del ledger.reserved[receipt]
-            ledger.leave()
-        finally:
-            if self._lock.owned:
-                self._lock.release()
-
     def pointed_at(self, items: Sequence[Header]) -> Sequence[int]:
         """Return the calls of this client that ``items`` point at, when any call may be held."""
         return held_calls.pointed_at(self._ledger, items)
@@ -351,7 +218,7 @@ class Delivery:
         held_calls.send_arrived(self._ledger, arrived)
 
     def _take_deferred(self) -> None:
-        self._deferred.take_all(self.submit, self.submit_outcome)
+        self._deferred.take_all(self.submission.submit, self.submission.submit_outcome)
 
     # What the link calls, on its thread
 
@@ -466,7 +333,7 @@ class Delivery:
 
         In the middle of a call of this thread it does not wait for deferred ones: their room may be that call's.
         """
-        if len(self._deferred) and _submits_among_callers() > 0:
+        if len(self._deferred) and is_under_way():
             return predicate()
         return self._ledger.wait(predicate, timeout_s)
 
@@ -516,18 +383,3 @@ class Delivery:
             failed_reasons=failed_reasons,
             dropped_reasons=dropped_reasons,
         )
-
-
-def _interrupts_another() -> bool:
-    """Whether the call that asks runs in the middle of another of its thread, between two of that one's sections."""
-    return _submits_among_callers() > 1
-
-
-def _submits_among_callers() -> int:
-    """Return how many calls of this thread are being submitted."""
-    frame: FrameType | None = sys._getframe()
-    depth = 0
-    while frame is not None:
-        depth += frame.f_code is Delivery.submit.__code__
-        frame = frame.f_back
-    return depth
