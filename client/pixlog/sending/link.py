@@ -28,14 +28,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Protocol, TypeAlias
 
-from pixlog.errors import ConnectError, PixlogError, ProtocolError, RunDirError, VersionMismatch
-from pixlog.protocol import MAJOR, MINOR, Buffer, Frame, FrameDecoder, Header, Kind, encode_head
+from pixlog.errors import ConnectError, PixlogError, ProtocolError
+from pixlog.protocol import Buffer, Frame, Header, Kind, encode_head
 from pixlog.section_lock import SectionLock
+from pixlog.sending.handshake import ReceivedFrames, Terms, greet
 from pixlog.signal_exceptions import pass_on
 
 log = logging.getLogger("pixlog")
 
-_SEND_BUFFER_NBYTES = 4 * 1024 * 1024
 _RETRY_FIRST_S = 0.05
 _RETRY_MOST_S = 5.0
 _IDLE_S = 1.0
@@ -80,14 +80,12 @@ class Link:
         self.stopping = False
         self.resting = False
         self.reconnect_count = 0
-        self.limits: Header = {}
-        self._minor = 0
         self._owner = owner
         self._dial = dial
         self._lock = lock
         self._sock: socket.socket | None = None
-        self._decoder = FrameDecoder()
-        self._early: deque[Frame] = deque()
+        self._frames = ReceivedFrames()
+        self._terms = Terms()
         self._queue: deque[tuple[memoryview, int | None]] = deque()
         self._wake_fds: tuple[int, int] | None = None
         self._woken = False
@@ -105,7 +103,7 @@ class Link:
         while True:
             sock = self._dial(max(0.1, deadline - time.monotonic()))
             try:
-                self._shake_hands(sock, deadline)
+                self._terms = greet(sock, self._frames, self._owner.hello(), deadline)
             except (OSError, EOFError) as exc:
                 sock.close()
                 pass_on(exc)
@@ -123,39 +121,6 @@ class Link:
             self._sock = sock
             return
 
-    def _shake_hands(self, sock: socket.socket, deadline: float) -> None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_NBYTES)
-        self._decoder = FrameDecoder()
-        self._early.clear()
-        sock.sendall(encode_head(Kind.HELLO, self._owner.hello()))
-        frame = self.receive_one(sock, deadline)
-        if frame.kind is Kind.ERROR:
-            raise _refusal(frame.header)
-        if frame.kind is not Kind.WELCOME:
-            raise ConnectError(f"the daemon answered HELLO with {frame.kind.name}, expected WELCOME")
-        version = frame.header.get("version")
-        if not isinstance(version, list) or not version or version[0] != MAJOR:
-            raise VersionMismatch(
-                f"this client speaks protocol {MAJOR}.{MINOR}, the daemon {version}: upgrade the older one and "
-                f"restart the daemon with  pixlog stop"
-            )
-        minor = version[1] if len(version) > 1 else 0
-        limits = frame.header.get("limits", {})
-        if not isinstance(limits, dict) or any(type(limit) is not int for limit in limits.values()):
-            raise ConnectError(f"the daemon's limits are {limits!r}, expected whole numbers by name")
-        self.limits = limits
-        self._minor = minor if type(minor) is int else 0
-
-    def receive_one(self, sock: socket.socket, deadline: float) -> Frame:
-        """Receive the next frame of a handshake; what comes in one breath with it is kept for the thread."""
-        while not self._early:
-            sock.settimeout(max(0.001, deadline - time.monotonic()))
-            count = sock.recv_into(self._decoder.get_buffer())
-            if not count:
-                raise EOFError("the daemon closed the connection")
-            self._early.extend(self._decoder.feed(count))
-        return self._early.popleft()
-
     def offer(self, message: Message, timeout_s: float) -> Frame:
         """Send one message and receive the answer, before the thread runs."""
         assert self._sock is not None
@@ -165,7 +130,7 @@ class Link:
             self._sock.sendall(b"".join(buffers))
         else:
             socket.send_fds(self._sock, [b"".join(buffers)], [fd])
-        return self.receive_one(self._sock, time.monotonic() + timeout_s)
+        return self._frames.receive_one(self._sock, time.monotonic() + timeout_s)
 
     def start(self) -> None:
         """Start the thread, over the connection that :meth:`connect` made if it made one."""
@@ -225,7 +190,7 @@ class Link:
 
     def flush(self, seq: int) -> None:
         """Locked: tell the daemon that somebody waits for all calls up to ``seq``, if it is one that understands it."""
-        if self._minor >= _FLUSH_MINOR:
+        if self._terms.minor >= _FLUSH_MINOR:
             self.send([encode_head(Kind.FLUSH, {"seq": seq})])
 
     def break_off(self) -> None:
@@ -343,8 +308,8 @@ class Link:
         """Wait for one round of events and handle it."""
         assert self._sock is not None
         assert self._wake_fds is not None
-        while self._early:
-            self._hear([self._early.popleft()])
+        while self._frames.early:
+            self._hear([self._frames.early.popleft()])
         poller = select.poll()
         poller.register(self._sock, select.POLLIN | (select.POLLOUT if self._queue else 0))
         poller.register(self._wake_fds[0], select.POLLIN)
@@ -368,8 +333,7 @@ class Link:
     def _receive(self) -> None:
         assert self._sock is not None
         try:
-            count = self._sock.recv_into(self._decoder.get_buffer())
-            frames = self._decoder.feed(count) if count else []
+            count, frames = self._frames.receive(self._sock)
         except BlockingIOError:
             return
         except (OSError, ProtocolError) as exc:
@@ -452,6 +416,11 @@ class Link:
                 self._lock.release()
 
     @property
+    def limits(self) -> Header:
+        """How much the daemon takes, by name, as it said last."""
+        return self._terms.limits
+
+    @property
     def waiting_count(self) -> int:
         """How many pieces of frames the socket has not taken yet."""
         return len(self._queue)
@@ -479,9 +448,3 @@ class Link:
         if self._sock is not None:
             self._sock.close()
             self._sock = None
-
-
-def _refusal(header: Header) -> PixlogError:
-    message = str(header.get("message", "the daemon refused the connection without saying why"))
-    kinds = {"version": VersionMismatch, "run-dir": RunDirError}
-    return kinds.get(str(header.get("code")), ConnectError)(message)
