@@ -208,7 +208,7 @@ def test_close_leaves_exactly_what_the_daemon_did_not_get(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With held calls and one behind them cut off by a full socket, each is the daemon's or in the spill."""
-    monkeypatch.setattr("pixlog.sending.link._SEND_BUFFER_NBYTES", 64 << 10)
+    monkeypatch.setattr("pixlog.sending.handshake._SEND_BUFFER_NBYTES", 64 << 10)
     client = connect(buffer_bytes="32MiB")
     daemon.hears.clear()
     link = client._delivery._link
