@@ -9,6 +9,7 @@ import pytest
 
 from pixlog.errors import InputError
 from pixlog.model.classes import Classes
+from pixlog.model.describe import describe
 from pixlog.model.image import Image
 
 POSITION = {"minX": 0, "maxX": 1, "minY": 0, "maxY": 1}
@@ -52,8 +53,6 @@ def test_classes_keep_entries_in_order() -> None:
         ([{"id": 1, "name": "a", "color": (1, 2)}], ValueError),
         ([{"id": 1, "name": "a", "color": (1, 2, 300)}], ValueError),
         ([{"id": 1, "name": "a", "color": ""}], ValueError),
-        ([{"id": 1, "name": "a", "color": "gren"}], ValueError),
-        ([{"id": 1, "name": "a", "color": "#ff880"}], ValueError),
     ],
 )
 def test_classes_refuse_other_things(class_set: Any, kind: type[Exception]) -> None:
@@ -89,9 +88,11 @@ def test_image_without_classes_has_none() -> None:
     assert Image(np.zeros((2, 2))).classes is None
 
 
-def test_misspelt_color_is_told_with_what_was_expected() -> None:
-    """The error names the entry, the text that was got, and the forms that a colour may have."""
-    with pytest.raises(
-        InputError, match=r"class_set\[1\]\['color'\] is 'gren', expected a CSS colour, such as 'red'"
-    ):
-        Classes([{"id": 0, "name": "a", "color": "green"}, {"id": 1, "name": "b", "color": "gren"}])
+@pytest.mark.parametrize("color", ["gren", "#ff880", "transparent"])
+def test_misspelt_color_is_kept_and_told(color: str) -> None:
+    """The warning names the entry, the text that was got and the forms that a colour may have; no image is lost."""
+    classes = Classes([{"id": 0, "name": "a", "color": "green"}, {"id": 1, "name": "b", "color": color}])
+    described = describe(np.zeros((2, 2), np.uint8), contract="pixlog", classes=classes)
+    assert described.items[0]["classes"] == classes.class_set
+    (warning,) = described.warnings
+    assert warning.startswith(f"classes[1]['color'] is {color!r}, expected a CSS colour (such as 'red'")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from pixlog.css_colors import color_levels
 from pixlog.errors import InputError, InputKeyError, InputTypeError
 from pixlog.model.plain import Plain, as_number, plain, plain_key, plain_text
 
 ClassLabels = dict[Any, str]
+_COLORS: Final = "a CSS colour (such as 'red', '#f80', 'hsl(32, 100%, 50%)') or three numbers from 0 to 255"
 
 
 class Classes:
@@ -17,9 +18,10 @@ class Classes:
 
     ``class_set`` is a sequence of dicts, each with ``"id"`` (a number or a string) and ``"name"``; ``"color"`` may be
     a CSS colour (``"#ff8800"``, ``"red"``, ``"rgb(255 136 0)"``, ``"hsl(32, 100%, 50%)"``) or three numbers from 0 to
-    255, or from 0 to 1 if none is larger.
-    Further entries are kept.  The dicts are copied.  Raises ``InputTypeError`` for another type, ``InputKeyError`` for
-    a missing entry and ``InputError`` for a colour that is none of these.
+    255, or from 0 to 1 if none is larger.  Text that is no such colour is kept; a call that logs it warns, and the
+    class is shown as one without.  Further entries are kept.  The dicts are copied.  Raises ``InputTypeError`` for
+    another type, ``InputKeyError`` for a missing entry and ``InputError`` for a colour that is neither text nor three
+    numbers.
     """
 
     __hash__ = None  # type: ignore[assignment]
@@ -75,11 +77,17 @@ def _check_class(value: object, where: str) -> dict[str, Plain]:
 
 
 def _check_color(color: Plain, where: str) -> None:
-    if color_levels(color) is None:
-        raise InputError(
-            f"{where}['color'] is {color!r:.80}, expected a CSS colour, such as 'red', '#ff8800', 'rgb(255 136 0)' or "
-            f"'hsl(32, 100%, 50%)', or three numbers from 0 to 255"
-        )
+    if color_levels(color) is None and (not isinstance(color, str) or not color):
+        raise InputError(f"{where}['color'] is {color!r:.80}, expected {_COLORS}")
+
+
+def warn_of_colors(class_set: Sequence[Mapping[str, Plain]]) -> list[str]:
+    """Return a warning for each colour that nobody can read: an image is not lost for it."""
+    return [
+        f"classes[{index}]['color'] is {entry['color']!r:.80}, expected {_COLORS}; the class is shown without it"
+        for index, entry in enumerate(class_set)
+        if entry.get("color") is not None and color_levels(entry["color"]) is None
+    ]
 
 
 def check_class_labels(value: object, where: str) -> ClassLabels:

@@ -27,6 +27,7 @@ from pixlog.capture import (
 from pixlog.capture.source import Array
 from pixlog.device.device_array import DeviceArray
 from pixlog.errors import InputError, InputTypeError
+from pixlog.model.classes import warn_of_colors
 from pixlog.model.content import Content, take_content
 from pixlog.model.image import Image
 from pixlog.model.image_options import OPTION_NAMES
@@ -214,8 +215,9 @@ class _Call:
         for name, value in content.options.items():
             if name not in _IN_DATA:
                 item[name] = value
-        if content.class_set or content.inherited:
-            item["classes"] = content.class_set or content.inherited
+        if classes := content.class_set or content.inherited:
+            item["classes"] = classes
+            self.warnings += warn_of_colors(classes)
         if content.overlays:
             self._add_overlays(item, content.overlays)
         return item
