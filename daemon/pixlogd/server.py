@@ -153,9 +153,7 @@ class Server:
 
     def _on_left(self, record: ClientRecord) -> None:
         """Forget a client that is gone and of which nothing is on its way any more, and see what it spilled."""
-        recovery = self.recovery.recover(
-            record.run
-        )  # begun before it is forgotten: calls may wait for its images
+        recovery = self.recovery.recover(record.run)  # begins now: calls may wait for images of this client
         record.run.forget(record)
         self._spawn(recovery)
 
