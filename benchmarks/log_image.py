@@ -6,8 +6,8 @@
 Paced, every call stands beside a copy of the same array into warm shared memory of the buffer's size, from place to
 place, now before and now after the call: the floor under any logger that keeps the pixels.  Each size is measured with
 an idle daemon (all that was logged is saved) and with a busy one (another process keeps its encoders at work).  Where a
-call has to wait its turn the process multiplies matrices, as a training would, and does not sleep: the idle daemon's
-calls therefore find the processor's caches full of other things, and so do the copies beside them.
+call has to wait its turn the process multiplies matrices, as a training would, for 4 ms before each call to the idle
+daemon, whose calls therefore find the processor's caches full of other things, and so do the copies beside them.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ MOST_PENDING: Final = 256
 FLOOD_BUFFER: Final = "64MiB"
 FLOOD_SPILL: Final = "128MiB"
 WARM_UP_CALLS: Final = 3
+STEP_S: Final = 0.004
 WEIGHTS: Final = np.full((192, 192), 0.01, np.float32)
 GOAL: Final = "1.5 × copy + 15 µs"
 
@@ -135,6 +136,9 @@ def measure(run_dir: Path, image: str, array: Array, daemon: str, seconds: float
         client.flush()
         deadline = time.perf_counter() + seconds
         while time.perf_counter() < deadline or len(calls_s) < fewest:
+            if daemon == "idle":
+                client.flush()
+                train_for(STEP_S)
             while client.stats().pending >= allowed:
                 train()
             if len(calls_s) % 2:
@@ -164,6 +168,13 @@ def train() -> None:
     np.matmul(WEIGHTS, WEIGHTS)
 
 
+def train_for(seconds: float) -> None:
+    """Compute for so long."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        train()
+
+
 def timed(work: Callable[[], object]) -> float:
     """Return how many seconds ``work`` takes."""
     started = time.perf_counter()
@@ -188,10 +199,12 @@ def busy_daemon(run_dir: Path) -> Iterator[None]:
 
 
 def flood_daemon(run_dir: Path, stop: Event, started: Event) -> None:
-    """Log images as fast as they are saved, until told to stop."""
+    """Log images as fast as they are saved, until told to stop, or until nobody is there to tell."""
     array = picture(SHAPES["512²"], "uint8")
+    parent = multiprocessing.parent_process()
+    assert parent is not None
     with pixlog.connect(run_dir, rank=1, on_full="block", buffer_bytes=8 * array.nbytes) as client:
-        while not stop.is_set():
+        while not stop.is_set() and parent.is_alive():
             client.log_image("neighbour", array)
             started.set()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from waiting import scaled_s
+import processes
+from waiting import scaled_s, wait_until
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PROGRAM = _ROOT / "benchmarks/run.py"
@@ -84,6 +86,28 @@ def test_machine_is_described_without_names_and_paths(tmp_path: Path) -> None:
     assert json.loads(text)["machine"]["cpus"] >= 1
     assert len(Path.home().parts) < 2 or str(Path.home()) not in text
     assert str(tmp_path) not in text
+
+
+def test_process_that_keeps_the_daemon_busy_ends_with_the_benchmark(tmp_path: Path) -> None:
+    """Whoever kills the benchmark leaves nobody behind who fills the disk."""
+    command = [sys.executable, str(_PROGRAM.with_name("log_image.py")), "--only", "28²", "--calls", "5"]
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    # Idle twice, then busy: long enough to be met there.
+    benchmark = subprocess.Popen(
+        [*command, "--seconds", f"{scaled_s(2)}"], env=environ, stdout=subprocess.DEVNULL
+    )
+
+    def neighbours() -> list[processes.Process]:
+        """The process that it started to keep the daemon busy, once there is one."""
+        found = processes.all_processes()
+        return [one for one in found if one.parent_pid == benchmark.pid and "spawn_main" in one.command]
+
+    try:
+        (neighbour,) = wait_until(neighbours, timeout_s=60, what="the process that keeps the daemon busy")
+    finally:
+        benchmark.kill()
+        benchmark.wait()
+    wait_until(lambda: not neighbour.is_alive(), timeout_s=30, what="its end")
 
 
 def test_benchmark_of_devices_says_when_there_is_none(tmp_path: Path) -> None:
