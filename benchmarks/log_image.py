@@ -70,6 +70,7 @@ class Case:
     daemon: str
     calls: int
     copy_median_us: float
+    copy_p99_us: float
     call_median_us: float
     call_p99_us: float
     call_max_us: float
@@ -157,6 +158,7 @@ def measure(run_dir: Path, image: str, array: Array, daemon: str, seconds: float
         daemon,
         len(calls_s),
         statistics.median(copies_s) * 1e6,
+        float(np.percentile(copies_s, 99)) * 1e6,
         float(median_s) * 1e6,
         float(p99_s) * 1e6,
         max(calls_s) * 1e6,
